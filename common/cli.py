@@ -1,0 +1,44 @@
+"""What the command lines of all stages share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+
+from common.config import Section, to_yaml
+from common.jobs import default_processes
+
+
+def parser(description: str, examples: str) -> argparse.ArgumentParser:
+    """Return an argument parser whose help ends with examples that can be pasted."""
+    # OpenCV's own threads fight with worker processes and do not survive a fork.
+    cv2.setNumThreads(1)
+    return argparse.ArgumentParser(
+        description=description, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_config(arguments: argparse.ArgumentParser) -> None:
+    """Add CONFIG, `key=value` overrides and --dry-run."""
+    arguments.add_argument("config", type=Path, metavar="CONFIG", help="YAML file; its keys are in configs/schema.py")
+    arguments.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="set single keys, e.g. data.root=/path or train.images=2000"
+    )
+    arguments.add_argument(
+        "--dry-run", action="store_true", help="print the resolved configuration and what would be done, and stop"
+    )
+
+
+def add_processes(arguments: argparse.ArgumentParser) -> None:
+    """Add --processes, which changes the speed and never the result."""
+    arguments.add_argument(
+        "--processes", type=int, default=default_processes(), metavar="N", help="worker processes (all cores: %(default)s)"
+    )
+
+
+def print_dry_run(config: Section, plan: str) -> None:
+    """Print the resolved configuration and the plan in one sentence or more."""
+    print(to_yaml(config), end="")
+    print(f"# dry run: {plan}")

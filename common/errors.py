@@ -1,0 +1,48 @@
+"""Errors that a user can mend, told apart from faults of the program."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+Parameters = ParamSpec("Parameters")
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: the message says what was expected, what came and what to do."""
+
+
+class RecordError(UserError):
+    """One bad input among many: a job records it under `outcome`, counts it and goes on.
+
+    Args:
+        message: what was expected, what came, in which file, and the next step.
+        outcome: short machine-readable word for reports, e.g. "unreadable_image".
+    """
+
+    def __init__(self, message: str, *, outcome: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default pickling calls the class with `args` only and would lose `outcome` between processes.
+        return functools.partial(type(self), outcome=self.outcome), self.args
+
+
+def exit_on_user_error(main: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Return `main` such that a `UserError` prints "error: ..." and exits 2; all else keeps its traceback."""
+
+    @functools.wraps(main)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            sys.exit(130)
+
+    return wrapped

@@ -1,0 +1,151 @@
+"""2x3 transforms between frames, and the one place that says where a pixel is.
+
+Convention: points are (x, y) in pixels and an integer coordinate is the *centre* of a pixel, so that an image of
+size (height, width) covers x in [-0.5, width - 0.5]. A transform is a (2, 3) float64 matrix that maps points of the
+source frame to the target frame; `photo_to_crop` maps points of the photo to points of the crop. The same matrix,
+and nothing else, moves image, labels and landmarks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Affine = NDArray[np.float64]
+Points = NDArray[np.floating]
+Fill = Literal["reflect_blur", "reflect", "black"]
+
+AREA_FILTER_ABOVE = 2.0  # shrinking by more than this aliases under bilinear sampling
+
+
+def fit_similarity(source_px: Points, target_px: Points) -> Affine:
+    """Return the similarity that maps `source_px` onto `target_px` with the least squared error.
+
+    Args:
+        source_px: (L, 2), points (x, y), L >= 2, not all equal.
+        target_px: (L, 2), same order as `source_px`.
+
+    Raises:
+        ValueError: the shapes differ, a value is not finite, or the source points coincide.
+
+    Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991,
+        equations 40-42.
+    """
+    source, target = _point_pair(source_px, target_px, minimum=2)
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    source_centred, target_centred = source - source_mean, target - target_mean
+    variance = (source_centred**2).sum() / len(source)
+    if variance < 1e-12:
+        raise ValueError("the source points coincide; a similarity needs two different points")
+    left, singular, right = np.linalg.svd(target_centred.T @ source_centred / len(source))
+    signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right)) or 1.0])
+    rotation = left @ np.diag(signs) @ right
+    scale = (singular * signs).sum() / variance
+    linear = scale * rotation
+    return np.hstack([linear, (target_mean - linear @ source_mean)[:, None]])
+
+
+def compose(outer: Affine, inner: Affine) -> Affine:
+    """Return the transform that applies `inner` first, then `outer`."""
+    return outer[:, :2] @ inner + np.hstack([np.zeros((2, 2)), outer[:, 2:]])
+
+
+def invert(matrix: Affine) -> Affine:
+    """Return the inverse transform.
+
+    Raises:
+        ValueError: the transform has no inverse.
+    """
+    if abs(np.linalg.det(matrix[:, :2])) < 1e-12:
+        raise ValueError(f"the transform {matrix.tolist()} has no inverse")
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.hstack([linear, -linear @ matrix[:, 2:]])
+
+
+def scaling(source_size: tuple[int, int], target_size: tuple[int, int]) -> Affine:
+    """Return the transform that stretches an image of `source_size` to `target_size`, both (height, width)."""
+    ratio_y, ratio_x = target_size[0] / source_size[0], target_size[1] / source_size[1]
+    return np.array([[ratio_x, 0.0, (ratio_x - 1) / 2], [0.0, ratio_y, (ratio_y - 1) / 2]])
+
+
+def apply_to_points(matrix: Affine, points: Points) -> NDArray[np.float64]:
+    """Return the points (L, 2), as (x, y) pixels, in the target frame."""
+    return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def scale_of(matrix: Affine) -> float:
+    """Return the mean length scale: target pixels per source pixel."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def apply_to_image(
+    matrix: Affine, image: NDArray[np.uint8], *, size: tuple[int, int], fill: Fill = "reflect_blur"
+) -> NDArray[np.uint8]:
+    """Return `image` warped to the target frame, with an area filter where it shrinks by more than 2.
+
+    Args:
+        matrix: source to target.
+        image: (H, W) or (H, W, C) uint8.
+        size: (height, width) of the result.
+        fill: what stands outside the source: its mirror image blurred away from the edge, its sharp mirror image, or
+            black.
+    """
+    image, to_target = _shrink_by_area(image, matrix)
+    height, width = size
+    border = cv2.BORDER_CONSTANT if fill == "black" else cv2.BORDER_REFLECT_101
+    warped = cv2.warpAffine(image, to_target, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+    return _blur_outside(warped, image.shape[:2], to_target) if fill == "reflect_blur" else warped
+
+
+def apply_to_label(matrix: Affine, label: NDArray[np.uint8], *, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the label map (H, W) uint8 in the target frame: nearest neighbour, 0 outside the source."""
+    return cv2.warpAffine(label, matrix, (size[1], size[0]), flags=cv2.INTER_NEAREST, borderValue=0)
+
+
+def apply_to_map(
+    matrix: Affine, values: NDArray[np.float32], *, size: tuple[int, int], outside: float = 0.0
+) -> NDArray[np.float32]:
+    """Return a real-valued map (H, W) or (H, W, C) float32 in the target frame: bilinear, `outside` beyond its edge."""
+    border = (outside,) * 4
+    return cv2.warpAffine(values, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=border)
+
+
+def _point_pair(source_px: Points, target_px: Points, *, minimum: int) -> tuple[Affine, Affine]:
+    source, target = np.asarray(source_px, dtype=np.float64), np.asarray(target_px, dtype=np.float64)
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < minimum:
+        raise ValueError(
+            f"expected two arrays (L, 2) of equal shape with L >= {minimum}, found {source.shape} and {target.shape}"
+        )
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        raise ValueError("points must be finite numbers")
+    return source, target
+
+
+def _shrink_by_area(image: NDArray[np.uint8], matrix: Affine) -> tuple[NDArray[np.uint8], Affine]:
+    """Return the image shrunk by a whole factor with an area filter, and the matrix that goes on from there."""
+    factor = int(1.0 / max(scale_of(matrix), 1e-6))
+    if 1.0 / max(scale_of(matrix), 1e-6) <= AREA_FILTER_ABOVE:
+        return image, matrix
+    height, width = image.shape[:2]
+    small_size = (max(1, round(height / factor)), max(1, round(width / factor)))
+    small = cv2.resize(image, (small_size[1], small_size[0]), interpolation=cv2.INTER_AREA)
+    return small, compose(matrix, invert(scaling((height, width), small_size)))
+
+
+def _blur_outside(
+    warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine
+) -> NDArray[np.uint8]:
+    """Blend the mirrored surroundings into a blurred copy, the more the farther they are from the source."""
+    height, width = warped.shape[:2]
+    inside = cv2.warpAffine(np.full(source_size, 255, np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
+    if inside.all():
+        return warped
+    sigma_px = 0.03 * max(height, width)
+    blurred = cv2.GaussianBlur(warped, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+    distance_px = cv2.distanceTransform((inside == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(distance_px / (2 * sigma_px), 0.0, 1.0)
+    share = share if warped.ndim == 2 else share[..., None]
+    return np.rint(warped + share * (blurred.astype(np.float32) - warped)).astype(np.uint8)

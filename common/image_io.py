@@ -1,0 +1,256 @@
+"""Reading and writing of images: the only place that knows colour order, EXIF, bit depths and file limits.
+
+In memory: images are RGB (H, W, 3) uint8, cut-outs RGBA (H, W, 4) uint8 with straight alpha, masks (H, W) bool,
+label maps (H, W) uint8 class ids. Conversion rules of `read_image`:
+
+| in the file            | becomes                                               |
+|------------------------|-------------------------------------------------------|
+| EXIF orientation       | applied                                               |
+| grey, 1-bit, palette   | three equal or looked-up channels                     |
+| 16 bits a channel      | the upper 8 bits                                      |
+| CMYK                   | RGB                                                   |
+| an alpha channel       | dropped, colours as stored (`read_rgba` keeps it)     |
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from common.errors import RecordError, UserError
+from common.labels import PALETTE
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+MAX_PIXELS = 128_000_000  # above the largest published photo (8192 x 8688), far below a decompression bomb
+PNG_LEVEL = 1  # label maps shrink to a few kB at any level; level 1 is several times faster than the default
+
+Image8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+class UnreadableImageError(RecordError):
+    """An image file that is missing, damaged, too large, or of a kind that is not read."""
+
+    def __init__(self, message: str, *, outcome: str = "unreadable_image") -> None:
+        super().__init__(message, outcome=outcome)
+
+
+def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
+    """Return the photo at `path` as RGB (H, W, 3) uint8, upright.
+
+    Args:
+        path: a file of one of `FORMATS`.
+        max_pixels: refuse images with more pixels than this before decoding them.
+
+    Raises:
+        UnreadableImageError: the file is missing, truncated, too large or no image.
+    """
+    return np.asarray(_to_eight_bit(_open(path, max_pixels)).convert("RGB"))
+
+
+def read_rgba(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
+    """Return the cut-out at `path` as RGBA (H, W, 4) uint8 with straight alpha, 255 where the file has none.
+
+    Raises:
+        UnreadableImageError: as `read_image`.
+    """
+    return np.asarray(_to_eight_bit(_open(path, max_pixels)).convert("RGBA"))
+
+
+def read_label(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
+    """Return the class ids (H, W) uint8 stored in a palette or grey PNG.
+
+    Raises:
+        UnreadableImageError: the file is damaged or has colour channels instead of ids.
+    """
+    image = _open(path, max_pixels)
+    if image.mode not in ("P", "L", "1"):
+        raise UnreadableImageError(
+            f"{path}: expected class ids in a palette or grey PNG, found mode {image.mode}; "
+            "read black-and-white masks as masks, or convert the file"
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
+    """Return the binary mask (H, W) at `path`, told by meaning, not by file mode.
+
+    Two-valued files {0, 1}, {0, 15}, {0, 255} are split at any value above 0; everything else (compression noise,
+    soft edges, colours, 16 bits) is brought to 8 bits and split at > 127 in any channel. Alpha is ignored.
+
+    Raises:
+        UnreadableImageError: the file is damaged, or its values look like class ids (all at most 127, more than two).
+    """
+    image = _open(path, max_pixels)
+    if image.mode in ("P", "PA"):
+        image = _resolve_palette(image)
+    else:
+        image = _to_eight_bit(image)
+    channels = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "RGBX") else image)
+    if image.mode in ("RGBA", "LA"):
+        channels = channels[..., :-1]
+    if channels.dtype == np.bool_:
+        return channels.copy()
+    grey: Image8 = functools.reduce(np.maximum, np.moveaxis(channels, 2, 0)) if channels.ndim == 3 else channels
+    if grey.max(initial=0) > 127:
+        return grey > 127
+    values = np.unique(grey)
+    if values.size and values[-1] in (1, 15) and set(values.tolist()) <= {0, int(values[-1])}:
+        return grey > 0
+    if values.size > 2:
+        raise UnreadableImageError(
+            f"{path}: expected a mask with values {{0,1}}, {{0,15}} or {{0,255}}, found {values[:8].tolist()}; "
+            "this looks like a label map of class ids: name it as labels, or convert it",
+            outcome="not_a_mask",
+        )
+    return grey > 127
+
+
+def write_image(path: Path, image: Image8, *, quality: int = 95) -> None:
+    """Write RGB (H, W, 3) uint8 as JPEG or PNG (told by the suffix), whole or not at all.
+
+    Args:
+        quality: JPEG quality 1..100.
+
+    Raises:
+        UserError: the suffix is neither .jpg, .jpeg nor .png.
+    """
+    _write(path, Image.fromarray(image, "RGB" if image.ndim == 3 else "L"), quality=quality)
+
+
+def write_rgba(path: Path, rgba: Image8) -> None:
+    """Write RGBA (H, W, 4) uint8, straight alpha, as PNG."""
+    _write(path, Image.fromarray(rgba, "RGBA"))
+
+
+def write_mask(path: Path, mask: Mask) -> None:
+    """Write (H, W) bool as a grey PNG with the values 0 and 255."""
+    _write(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255), "L"))
+
+
+def write_grey(path: Path, grey: Image8) -> None:
+    """Write (H, W) uint8 as a grey PNG, e.g. an alpha or a probability map."""
+    _write(path, Image.fromarray(grey, "L"))
+
+
+def write_label(path: Path, label: Image8, *, palette: Image8 = PALETTE) -> None:
+    """Write class ids (H, W) uint8 as a palette PNG, so that people can look at it.
+
+    Args:
+        palette: (256, 3) uint8 RGB, colour of each id.
+    """
+    image = Image.fromarray(label, "L")
+    image.putpalette(palette.tobytes())
+    _write(path, image)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary name in the same folder and rename it, so that no half file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return the image files in `folder`, sorted by path, hidden files left out.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: expected a folder with images, found {'a file' if folder.exists() else 'nothing'}")
+    entries: Iterable[Path] = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(
+        entry
+        for entry in entries
+        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+    )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) of the upright image from its header alone.
+
+    Raises:
+        UnreadableImageError: the header cannot be read.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) >= 5
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(path, error) from error
+    return (width, height) if turned else (height, width)
+
+
+def _open(path: Path, max_pixels: int) -> Image.Image:
+    """Return the decoded, upright image."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise UnreadableImageError(
+                    f"{path}: {image.height} x {image.width} pixels are above the limit of {max_pixels}; "
+                    "shrink the image first",
+                    outcome="image_too_large",
+                )
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableImageError:
+    if isinstance(error, FileNotFoundError):
+        return UnreadableImageError(f"{path}: no such file", outcome="missing_file")
+    if isinstance(error, UnidentifiedImageError):
+        reason = f"not an image of a known format ({', '.join(FORMATS)})"
+    else:
+        reason = str(error)
+    return UnreadableImageError(f"{path}: cannot be read ({reason}); copy or download it again, or remove it")
+
+
+def _to_eight_bit(image: Image.Image) -> Image.Image:
+    """Return `image` with at most 8 bits a channel."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8), "L")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8), "L")
+    return image
+
+
+def _resolve_palette(image: Image.Image) -> Image.Image:
+    """Return the ids where a palette image holds a two-valued mask of small ids, else its colours."""
+    ids = np.asarray(image.convert("P") if image.mode == "PA" else image)
+    if set(np.unique(ids).tolist()) <= {0, 1}:
+        colours = np.asarray(image.convert("RGB")).reshape(-1, 3)
+        # A palette that paints id 1 darker than id 0 means ids; otherwise both readings agree.
+        if colours.max(initial=0) <= 127 or colours.min(initial=255) == colours.max(initial=0):
+            return Image.fromarray(ids.astype(np.uint8), "L")
+    return image.convert("RGB")
+
+
+def _write(path: Path, image: Image.Image, *, quality: int = 95) -> None:
+    stream = io.BytesIO()
+    match path.suffix.lower():
+        case ".jpg" | ".jpeg":
+            image.save(stream, "JPEG", quality=quality)
+        case ".png":
+            image.save(stream, "PNG", compress_level=PNG_LEVEL)
+        case other:
+            raise UserError(f"{path}: images are written as .jpg or .png, not as {other or 'a name without suffix'}")
+    write_bytes(path, stream.getvalue())

@@ -1,0 +1,129 @@
+"""Class names, ids and colours, and the policy that says which classes are the face.
+
+Stored label maps keep every part; what counts as face is decided when they are read. Ids are those of
+CelebAMask-HQ's own label maps, followed by ours for occluders. Other published code numbers the parts differently:
+map by name, never by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Eyeglasses = Literal["occluder", "face", "lenses_are_face"]
+
+# Order = id = the painting order of the data set: later parts overwrite earlier ones.
+CELEBAMASK_PARTS = (
+    "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
+    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
+)  # fmt: skip
+OCCLUDER_PARTS = ("mask", "hand", "object", "shape")
+PART_NAMES = ("background", *CELEBAMASK_PARTS, *OCCLUDER_PARTS)
+PART_ID = {name: index for index, name in enumerate(PART_NAMES)}
+FACE_PARTS = ("skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "mouth", "u_lip", "l_lip")
+SEEN_THROUGH_LENSES = ("l_eye", "r_eye", "l_brow", "r_brow", "nose")
+
+_COLOURS = {
+    "background": (0, 0, 0), "skin": (235, 190, 160), "nose": (250, 140, 100), "eye_g": (40, 200, 200),
+    "l_eye": (60, 110, 230), "r_eye": (100, 150, 250), "l_brow": (120, 70, 30), "r_brow": (150, 100, 60),
+    "l_ear": (210, 150, 190), "r_ear": (230, 170, 210), "mouth": (130, 20, 40), "u_lip": (220, 60, 90),
+    "l_lip": (240, 90, 120), "hair": (90, 60, 150), "hat": (250, 210, 60), "ear_r": (255, 255, 150),
+    "neck_l": (190, 190, 90), "neck": (190, 150, 120), "cloth": (90, 150, 90), "mask": (150, 220, 255),
+    "hand": (255, 80, 0), "object": (255, 0, 200), "shape": (160, 160, 160),
+}  # fmt: skip
+
+
+def _palette() -> NDArray[np.uint8]:
+    palette = np.full((256, 3), 255, dtype=np.uint8)
+    for name, colour in _COLOURS.items():
+        palette[PART_ID[name]] = colour
+    return palette
+
+
+PALETTE = _palette()
+
+
+@dataclass(frozen=True)
+class FacePolicy:
+    """What counts as visible face in a label map of parts.
+
+    Attributes:
+        face: names of the parts that are face.
+        eyeglasses: `occluder`: the area of the glasses, eyes behind the lenses included, is not face;
+            `lenses_are_face`: frame and lens area are not face, but eyes, brows and nose that are labelled through
+            the lenses are (the islands of FaceOcc); `face`: the whole area is face.
+        ears: whether ears (without earrings) are face.
+        neck: whether the neck (without necklaces) is face.
+    """
+
+    face: tuple[str, ...] = FACE_PARTS
+    eyeglasses: Eyeglasses = "occluder"
+    ears: bool = False
+    neck: bool = False
+
+
+def visible_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]:
+    """Return where the face can be seen, (H, W) bool.
+
+    Args:
+        label: (H, W) uint8 class ids of `PART_NAMES`.
+
+    Raises:
+        ValueError: the policy names an unknown part.
+    """
+    visible = _is_part(label, _face_names(policy))
+    if policy.eyeglasses == "face":
+        return visible | (label == PART_ID["eye_g"])
+    if policy.eyeglasses == "occluder":
+        return visible & ~_eyeglasses_area(label)
+    return visible
+
+
+def full_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]:
+    """Return the face as if it wore no glasses, (H, W) bool: the visible face and the area of the glasses on it.
+
+    Hair, hats and hands in front of the face stay holes, since a label map does not know what they hide.
+
+    Args:
+        label: (H, W) uint8 class ids of `PART_NAMES`, of a face without a pasted occluder.
+    """
+    return _is_part(label, _face_names(policy)) | _eyeglasses_area(label)
+
+
+def mirror(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the label map (H, W) of the mirrored image: columns reversed, left and right parts exchanged."""
+    table = np.arange(256, dtype=np.uint8)
+    for part in ("eye", "brow", "ear"):
+        left, right = PART_ID[f"l_{part}"], PART_ID[f"r_{part}"]
+        table[left], table[right] = right, left
+    return table[label[:, ::-1]]
+
+
+def _face_names(policy: FacePolicy) -> tuple[str, ...]:
+    unknown = sorted(set(policy.face) - set(PART_NAMES))
+    if unknown:
+        raise ValueError(f"unknown face parts {unknown}; known: {list(PART_NAMES)}")
+    ears = ("l_ear", "r_ear") if policy.ears else ()
+    neck = ("neck",) if policy.neck else ()
+    return (*policy.face, *ears, *neck)
+
+
+def _is_part(label: NDArray[np.uint8], names: Iterable[str]) -> NDArray[np.bool_]:
+    table = np.zeros(256, dtype=bool)
+    table[[PART_ID[name] for name in names]] = True
+    return table[label]
+
+
+def _eyeglasses_area(label: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the glasses with what is labelled through their lenses."""
+    glasses = (label == PART_ID["eye_g"]).astype(np.uint8)
+    if not glasses.any():
+        return glasses.astype(bool)
+    contours, _ = cv2.findContours(glasses, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros_like(glasses), contours, -1, 1, cv2.FILLED).astype(bool)
+    return glasses.astype(bool) | (filled & _is_part(label, SEEN_THROUGH_LENSES))

@@ -1,0 +1,106 @@
+"""Manifests: the contract between stages on disk.
+
+`manifest.jsonl` holds one JSON object a line and a line for every record that was asked for, in the order of the
+records. Rows with `outcome` "ok" name their files in `files`, relative to the manifest's folder, and the SHA-256 of
+each in `sha256`; every other row says in `reason` why there is no sample. Nothing in a row depends on time, machine
+or worker, so the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from common.image_io import write_bytes
+
+FILE_NAME = "manifest.jsonl"
+Row = dict[str, Any]
+
+
+class ManifestError(UserError):
+    """A manifest that is missing, damaged, or points outside its folder."""
+
+
+def encode_row(row: Mapping[str, Any]) -> str:
+    """Return the row as one line of JSON without line end, keys sorted."""
+    return json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+
+
+def write_manifest(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write `manifest.jsonl` into `folder`, whole or not at all, and return its path."""
+    path = folder / FILE_NAME
+    write_bytes(path, "".join(encode_row(row) + "\n" for row in rows).encode())
+    return path
+
+
+def read_manifest(folder: Path) -> list[Row]:
+    """Return all rows of the manifest in `folder`, failures included.
+
+    Raises:
+        ManifestError: there is no manifest, a line is damaged, an id stands twice, or a file lies outside the folder.
+    """
+    path = folder / FILE_NAME
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ManifestError(
+            f"{path}: cannot be read ({error.strerror}); this folder is written by `python -m face_align` or "
+            "`python -m occlusion_gen`: run that first, or run it again if it was interrupted"
+        ) from error
+    rows = [_parse(path, number, line) for number, line in enumerate(lines, 1)]
+    seen: set[str] = set()
+    for number, row in enumerate(rows, 1):
+        if row["id"] in seen:
+            raise ManifestError(f"{path}:{number}: the id {row['id']!r} stands twice")
+        seen.add(row["id"])
+    return rows
+
+
+def read_samples(folder: Path, *, split: str | None = None) -> list[Row]:
+    """Return the rows that hold a sample, of one split or of all.
+
+    Args:
+        split: e.g. "train"; None for all.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or no row is left.
+    """
+    samples = [row for row in read_manifest(folder) if row["outcome"] == "ok"]
+    chosen = [row for row in samples if split is None or row.get("split") == split]
+    if not chosen:
+        splits = sorted({str(row.get("split")) for row in samples})
+        raise ManifestError(
+            f"{folder / FILE_NAME}: no sample of split {split!r} among {len(samples)}; splits there: {splits}"
+        )
+    return chosen
+
+
+def is_whole(folder: Path, row: Mapping[str, Any]) -> bool:
+    """Return whether every file of a sample row exists in `folder` with the recorded SHA-256."""
+    try:
+        return all(sha256(folder / row["files"][name]) == digest for name, digest in row["sha256"].items())
+    except (OSError, KeyError):
+        return False
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _parse(path: Path, number: int, line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"{path}:{number}: not a line of JSON ({error}); run the stage that wrote it again") from error
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("outcome"), str):
+        raise ManifestError(f"{path}:{number}: expected an object with the texts `id` and `outcome`")
+    for name in row.get("files", {}).values():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ManifestError(f"{path}:{number}: {name!r} points outside the manifest's folder; refused")
+    return row

@@ -1,0 +1,87 @@
+"""The photos that a command is pointed at: one file, a folder with its sub-folders, or a pattern."""
+
+from __future__ import annotations
+
+import glob
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from common.errors import UserError
+from common.image_io import SUFFIXES, list_images
+
+SHOWN = 5
+
+
+class Photo(NamedTuple):
+    """A photo to work on.
+
+    Attributes:
+        id: path relative to the input's folder, with suffix and "/" between folders.
+        path: where it lies.
+    """
+
+    id: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The id without its suffix: what results are named after."""
+        return Path(self.id).with_suffix("").as_posix()
+
+
+class PhotoList(NamedTuple):
+    """Photos and the folder that their ids are relative to."""
+
+    root: Path
+    photos: list[Photo]
+
+
+def find_photos(pattern: str, *, leave_out: Path | None = None) -> PhotoList:
+    """Return the photos of a file, a folder (with sub-folders) or a pattern such as "photos/*.jpg", sorted by id.
+
+    Args:
+        pattern: "*", "?", "[...]" and "**" as in a shell, unless a file or folder of that very name exists.
+        leave_out: a folder whose images are results, not photos.
+
+    Raises:
+        UserError: there is no photo, or two photos would write the same result files.
+    """
+    path = Path(pattern)
+    if path.is_file():
+        root, files = path.parent, [path]
+    elif path.is_dir():
+        root, files = path, list_images(path, recursive=True)
+    elif glob.has_magic(pattern):
+        root = _fixed_part(path)
+        found = (Path(name) for name in glob.glob(pattern, recursive=True))
+        files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()]
+    else:
+        raise UserError(f"{pattern}: no such file or folder; give a photo, a folder, or a pattern in quotes")
+    if leave_out is not None and not path.is_file():
+        files = [file for file in files if not file.resolve().is_relative_to(leave_out.resolve())]
+    if not files:
+        raise UserError(f"{pattern}: no image found; images end in {', '.join(sorted(SUFFIXES))}")
+    photos = sorted(Photo(file.relative_to(root).as_posix(), file) for file in files)
+    _check_names(photos)
+    return PhotoList(root, photos)
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folders of a pattern before its first wildcard."""
+    return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
+
+
+def _check_names(photos: Iterable[Photo]) -> None:
+    by_name: defaultdict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        by_name[photo.name].append(photo.id)
+    clashes = [" and ".join(ids) for ids in by_name.values() if len(ids) > 1]
+    if clashes:
+        more = f"\n  and {len(clashes) - SHOWN} more" if len(clashes) > SHOWN else ""
+        listed = "\n  ".join(clashes[:SHOWN])
+        raise UserError(
+            f"these photos differ in their suffix only and would write the same result files:\n  {listed}{more}\n"
+            "rename one of each, or run on each kind alone with a pattern in quotes, e.g. 'photos/*.jpg'"
+        )

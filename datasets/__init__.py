@@ -1,0 +1,1 @@
+"""Published layouts on disk, read as records and samples."""

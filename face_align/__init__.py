@@ -1,0 +1,1 @@
+"""Photo and landmarks to crop, label map and one manifest row."""

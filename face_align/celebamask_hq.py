@@ -1,0 +1,171 @@
+"""Reader of CelebAMask-HQ in its published layout.
+
+    ROOT/CelebA-HQ-img/{i}.jpg                              photos, i = 0 .. 29999
+    ROOT/CelebAMask-HQ-mask-anno/{i//2000}/{i:05d}_{part}.png   one mask a part, only if the part exists
+    ROOT/CelebA-HQ-to-CelebA-mapping.txt                    "idx orig_idx orig_file", for the official split
+    ROOT/landmarks/{i}.npy                                  yours: 68 points in pixels of the photo
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import RecordError, UserError
+from common.image_io import list_images, read_mask
+from common.labels import CELEBAMASK_PARTS, PART_ID
+
+IMAGES = "CelebA-HQ-img"
+MASKS = "CelebAMask-HQ-mask-anno"
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+MASKS_PER_FOLDER = 2000
+
+# First index of CelebA's own validation and test partition.
+FIRST_VALIDATION, FIRST_TEST = 162771, 182638
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """One photo with its label source.
+
+    Attributes:
+        id: the photo's number as text.
+        image: path of the photo.
+        parts: name of each part that exists -> path of its mask.
+        landmarks: path where the landmarks are expected.
+        split: "train", "val" or "test".
+        subject: person where known; the photo's own id otherwise.
+    """
+
+    id: str
+    image: Path
+    parts: dict[str, Path]
+    landmarks: Path
+    split: str
+    subject: str
+
+
+def read_celebamask_hq(
+    root: Path, *, landmarks: Path | None = None, split: str = "official", limit: int | None = None
+) -> list[PhotoRecord]:
+    """Return the records of the data set in the order of their numbers.
+
+    Args:
+        root: the folder that holds `CelebA-HQ-img`.
+        landmarks: folder of {i}.npy; None: `root/landmarks`.
+        split: "official" by the mapping file, or the name of a CSV in `root` with the columns id and split.
+        limit: take only the first so many.
+
+    Raises:
+        UserError: tells everything that is missing at once.
+    """
+    landmarks = landmarks if landmarks is not None else root / "landmarks"
+    split_file = root / (MAPPING if split == "official" else split)
+    missing = [str(path) for path in (root / IMAGES, root / MASKS, landmarks, split_file) if not path.exists()]
+    if missing:
+        raise UserError(
+            f"{root}: expected CelebAMask-HQ as published, but these are missing: {', '.join(missing)}. "
+            "Set data.root, source.landmarks or source.split; landmarks are one {number}.npy a photo, (68, 2) or (3, 68)"
+        )
+    photos = {path.stem: path for path in list_images(root / IMAGES)}
+    odd = sorted(stem for stem in photos if not stem.isdecimal())
+    if not photos or odd:
+        raise UserError(f"{root / IMAGES}: expected photos named by number, found {odd[:3] or 'an empty folder'}")
+    splits = read_official_split(split_file) if split == "official" else _read_split_csv(split_file)
+    numbers = sorted(int(stem) for stem in photos)[:limit]
+    unknown = [number for number in numbers if number not in splits]
+    if unknown:
+        raise UserError(f"{split_file}: has no row for {len(unknown)} photos, e.g. {unknown[:5]}")
+    parts = _list_parts(root / MASKS)
+    return [
+        PhotoRecord(
+            id=str(number),
+            image=photos[str(number)],
+            parts=parts.get(number, {}),
+            landmarks=landmarks / f"{number}.npy",
+            split=splits[number],
+            subject=str(number),
+        )
+        for number in numbers
+    ]
+
+
+def read_official_split(mapping: Path) -> dict[int, str]:
+    """Return photo number -> "train", "val" or "test", by CelebA's partition of the original photos.
+
+    Raises:
+        UserError: a row is not "idx orig_idx orig_file".
+    """
+    splits: dict[int, str] = {}
+    for number, line in enumerate(mapping.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split()
+        if not fields or (number == 1 and fields[0] == "idx"):
+            continue
+        if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
+            raise UserError(f"{mapping}:{number}: expected 'idx orig_idx orig_file', found {line!r}")
+        splits[int(fields[0])] = official_split(int(fields[1]))
+    return splits
+
+
+def official_split(original_index: int) -> str:
+    """Return the split of a photo by its index in CelebA."""
+    if original_index >= FIRST_TEST:
+        return "test"
+    return "val" if original_index >= FIRST_VALIDATION else "train"
+
+
+def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
+    """Return the label map (H, W) uint8 of ids of `common.labels`, at the size of the part masks.
+
+    Parts are painted in the data set's own order, so that later ones overwrite earlier ones.
+
+    Raises:
+        RecordError: `skin` is missing or empty, or the masks of one photo differ in size (outcome "bad_label").
+    """
+    label: NDArray[np.uint8] | None = None
+    for name in CELEBAMASK_PARTS:
+        if name not in record.parts:
+            continue
+        mask = read_mask(record.parts[name])
+        if label is None:
+            label = np.zeros(mask.shape, np.uint8)
+        if mask.shape != label.shape:
+            raise RecordError(
+                f"{record.parts[name]}: mask is {mask.shape} but the other parts are {label.shape} (height, width)",
+                outcome="bad_label",
+            )
+        if name == "skin" and not mask.any():
+            raise RecordError(f"{record.parts[name]}: the skin mask is empty", outcome="bad_label")
+        label[mask] = PART_ID[name]
+    if label is None or "skin" not in record.parts:
+        raise RecordError(
+            f"{record.image}: has no skin mask; expected {int(record.id):05d}_skin.png under {MASKS}", outcome="bad_label"
+        )
+    return label
+
+
+def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the label map stretched to (height, width) with nearest neighbour at pixel centres."""
+    return cv2.resize(label, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _list_parts(folder: Path) -> dict[int, dict[str, Path]]:
+    parts: dict[int, dict[str, Path]] = {}
+    for path in sorted(folder.glob("*/*.png")):
+        number, _, part = path.stem.partition("_")
+        if number.isdecimal() and part in PART_ID:
+            parts.setdefault(int(number), {})[part] = path
+    return parts
+
+
+def _read_split_csv(path: Path) -> dict[int, str]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if not {"id", "split"} <= set(reader.fieldnames or ()):
+            raise UserError(f"{path}: expected a CSV with the columns id and split, found {reader.fieldnames}")
+        return {int(row["id"]): row["split"] for row in reader if row["id"].isdecimal()}

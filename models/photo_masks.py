@@ -1,0 +1,133 @@
+"""From the network's answers on crops back to the photo: merged probabilities, masks, and the files they go into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.geometry import Affine, apply_to_points, invert
+from common.image_io import write_grey, write_image, write_mask
+from common.visualize import blend
+
+Image8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Probabilities = NDArray[np.float32]
+
+# What can be written for a photo; the last two need a model that also predicts the full face.
+SAVED_KINDS = ("visible", "probability", "overlay", "full", "occluder")
+KINDS_OF_FULL = ("full", "occluder")
+
+
+class Patch(NamedTuple):
+    """The part of a photo that a crop covers.
+
+    Attributes:
+        rows: rows of the photo.
+        columns: columns of the photo.
+        probabilities: (K, h, w) float32 at the photo's resolution, 0 outside the crop.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: Probabilities
+
+
+def to_patch(probabilities: Probabilities, photo_to_crop: Affine, photo_size: tuple[int, int]) -> Patch:
+    """Return the answer on a crop, brought back to the photo's pixels that the crop covers.
+
+    Only that part is sampled, since a face is often small in its photo. A pixel of the photo belongs to the crop
+    if its centre lies within the crop's outer edge; values there are bilinear, never mixed with the outside.
+
+    Args:
+        probabilities: (K, S, S) float32.
+        photo_to_crop: (2, 3).
+        photo_size: (height, width).
+    """
+    side = probabilities.shape[-1]
+    crop_to_photo = invert(photo_to_crop)
+    edge = np.array([[-0.5, -0.5], [side - 0.5, -0.5], [side - 0.5, side - 0.5], [-0.5, side - 0.5]])
+    corners = apply_to_points(crop_to_photo, edge)
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (photo_size[1], photo_size[0])).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, (photo_size[1], photo_size[0])).astype(int)
+    height, width = max(0, int(bottom - top)), max(0, int(right - left))
+    rows, columns = slice(int(top), int(top) + height), slice(int(left), int(left) + width)
+    if height == 0 or width == 0:
+        return Patch(rows, columns, np.zeros((len(probabilities), 0, 0), np.float32))
+    crop_to_patch = crop_to_photo - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
+    inside = cv2.warpAffine(np.ones((side, side), np.uint8), crop_to_patch, (width, height), flags=cv2.INTER_NEAREST)
+    warped = [
+        cv2.warpAffine(channel, crop_to_patch, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for channel in probabilities
+    ]
+    return Patch(rows, columns, np.stack(warped) * inside)
+
+
+def to_photo(patches: Iterable[Patch], photo_size: tuple[int, int], *, outputs: int) -> Probabilities:
+    """Return the probabilities (K, H, W) float32 of a photo: the highest of its patches, 0 where there is none.
+
+    Args:
+        photo_size: (height, width).
+        outputs: K.
+    """
+    merged = np.zeros((outputs, *photo_size), np.float32)
+    for patch in patches:
+        region = merged[:, patch.rows, patch.columns]
+        np.maximum(region, patch.probabilities, out=region)
+    return merged
+
+
+def occlusion_ratio(probabilities: Probabilities, *, threshold: float) -> float | None:
+    """Return the share of the full face that is hidden, 0..1; None where no full face is seen or predicted.
+
+    The visible face counts where it lies within the full face, so that the ratio never is negative.
+
+    Args:
+        probabilities: (K, H, W), `visible` first, then `full` where the model has it.
+        threshold: above it a pixel belongs to the mask.
+    """
+    if len(probabilities) < 2:
+        return None
+    visible, full = probabilities[0] > threshold, probabilities[1] > threshold
+    pixels = int(full.sum())
+    return 1.0 - int((visible & full).sum()) / pixels if pixels else None
+
+
+def saved_paths(folder: Path, name: str, kinds: Sequence[str]) -> dict[str, Path]:
+    """Return where each kind of result of the photo `name` is written.
+
+    Args:
+        name: path of the photo relative to the input, without suffix.
+        kinds: of `SAVED_KINDS`.
+    """
+    return {kind: folder / kind / f"{name}.{'jpg' if kind == 'overlay' else 'png'}" for kind in kinds}
+
+
+def save_photo(paths: dict[str, Path], photo: Image8, probabilities: Probabilities, *, threshold: float) -> None:
+    """Write the results of one photo at its own size.
+
+    Args:
+        paths: kind of `SAVED_KINDS` -> file.
+        photo: (H, W, 3) uint8 RGB.
+        probabilities: (K, H, W) float32, `visible` first, then `full`.
+        threshold: above it a pixel belongs to the mask.
+    """
+    masks = probabilities > threshold  # (K, H, W)
+    for kind, path in paths.items():
+        match kind:
+            case "visible":
+                write_mask(path, masks[0])
+            case "probability":
+                write_grey(path, np.rint(probabilities[0] * 255).astype(np.uint8))
+            case "overlay":
+                write_image(path, blend(photo, masks[0]))
+            case "full":
+                write_mask(path, masks[1])
+            case "occluder":
+                write_mask(path, masks[1] & ~masks[0])
+            case other:
+                raise ValueError(f"unknown kind {other!r}; known: {', '.join(SAVED_KINDS)}")

@@ -1,0 +1,75 @@
+"""Blur, JPEG and brightness changes: drawn first, applied later, deterministic."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from occlusion_gen.face import Image8, Params
+
+
+def draw_degradation(
+    rng: np.random.Generator, *, blur_share: float, jpeg_share: float, brightness_contrast_share: float, limit: float
+) -> Params:
+    """Return the random decisions; a change that does not take place is None.
+
+    Args:
+        limit: brightness and contrast change by at most this share.
+
+    Source: ranges of the NatOcc configuration (Voo et al. 2022).
+    """
+    blurred, compressed, lit = rng.random(3)
+    blur = _draw_blur(rng)
+    quality = int(rng.integers(70, 101))
+    brightness, contrast = rng.uniform(-limit, limit, 2)
+    return {
+        "blur": blur if blurred < blur_share else None,
+        "jpeg_quality": quality if compressed < jpeg_share else None,
+        "brightness_contrast": (
+            [round(float(brightness), 4), round(float(contrast), 4)] if lit < brightness_contrast_share else None
+        ),
+    }
+
+
+def degrade(params: Params, image: Image8) -> Image8:
+    """Return `image` (H, W, 3) uint8 RGB after blur, JPEG and brightness/contrast, in this order."""
+    if params["blur"] is not None:
+        image = cv2.filter2D(image, -1, gaussian_kernel(params["blur"]), borderType=cv2.BORDER_REFLECT_101)
+    if params["jpeg_quality"] is not None:
+        _, stream = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, params["jpeg_quality"]])
+        image = np.ascontiguousarray(cv2.imdecode(stream, cv2.IMREAD_COLOR)[..., ::-1])
+    if params["brightness_contrast"] is not None:
+        brightness, contrast = params["brightness_contrast"]
+        table = np.arange(256) * (1 + contrast) + brightness * float(image.mean())
+        image = cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+    return image
+
+
+def gaussian_kernel(params: Params) -> NDArray[np.float64]:
+    """Return a normalised generalised-Gaussian kernel (k, k), k = `kernel`.
+
+    exp(-q^beta / 2) with q the squared Mahalanobis distance of an ellipse with axes `sigma_px`, turned by `angle_deg`;
+    each value is multiplied by uniform noise in [0.9, 1.1] of its own seed.
+    """
+    radius = params["kernel"] // 2
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
+    angle = math.radians(params["angle_deg"])
+    along, across = math.cos(angle) * x + math.sin(angle) * y, -math.sin(angle) * x + math.cos(angle) * y
+    squared = (along / params["sigma_px"][0]) ** 2 + (across / params["sigma_px"][1]) ** 2
+    kernel = np.exp(-0.5 * squared ** params["beta"])
+    kernel *= np.random.default_rng(params["noise_seed"]).uniform(0.9, 1.1, kernel.shape)
+    return kernel / kernel.sum()
+
+
+def _draw_blur(rng: np.random.Generator) -> Params:
+    beta = rng.uniform(0.5, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, 8.0)
+    return {
+        "kernel": int(rng.choice([3, 5, 7])),
+        "sigma_px": [round(float(value), 4) for value in rng.uniform(0.2, 1.0, 2)],
+        "angle_deg": round(float(rng.uniform(-90, 90)), 2),
+        "beta": round(float(beta), 4),
+        "noise_seed": int(rng.integers(2**31)),
+    }
