@@ -28,7 +28,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         torch.load(partial, map_location="meta", weights_only=True)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         free_mb = shutil.disk_usage(path.parent).free / 1e6

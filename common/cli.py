@@ -31,10 +31,19 @@ def add_config(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def parse(arguments: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the parsed command line; options such as --dry-run may stand before, between and after overrides."""
+    return arguments.parse_intermixed_args()
+
+
 def add_processes(arguments: argparse.ArgumentParser) -> None:
     """Add --processes, which changes the speed and never the result."""
     arguments.add_argument(
-        "--processes", type=int, default=default_processes(), metavar="N", help="worker processes (all cores: %(default)s)"
+        "--processes",
+        type=int,
+        default=default_processes(),
+        metavar="N",
+        help="worker processes (all cores: %(default)s)",
     )
 
 

@@ -22,7 +22,7 @@ class RecordError(UserError):
         outcome: short machine-readable word for reports, e.g. "unreadable_image".
     """
 
-    def __init__(self, message: str, *, outcome: str) -> None:
+    def __init__(self, message: str, *, outcome: str = "unusable") -> None:
         super().__init__(message)
         self.outcome = outcome
 

@@ -108,9 +108,21 @@ def apply_to_label(matrix: Affine, label: NDArray[np.uint8], *, size: tuple[int,
 def apply_to_map(
     matrix: Affine, values: NDArray[np.float32], *, size: tuple[int, int], outside: float = 0.0
 ) -> NDArray[np.float32]:
-    """Return a real-valued map (H, W) or (H, W, C) float32 in the target frame: bilinear, `outside` beyond its edge."""
-    border = (outside,) * 4
-    return cv2.warpAffine(values, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderValue=border)
+    """Return a real-valued map (H, W) or (H, W, C) float32 in the target frame, bilinear.
+
+    A target pixel belongs to the source if its centre lies within the source's outer edge; values there never mix
+    with `outside`, so that a map that is constant up to its edge stays so.
+
+    Args:
+        matrix: source to target.
+        values: (h, w) or (h, w, C) float32.
+        size: (height, width) of the result.
+        outside: value beyond the source's edge.
+    """
+    width_height = (size[1], size[0])
+    moved = cv2.warpAffine(values, matrix, width_height, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.ones(values.shape[:2], np.uint8), matrix, width_height, flags=cv2.INTER_NEAREST) > 0
+    return np.where(inside if moved.ndim == 2 else inside[..., None], moved, np.float32(outside))
 
 
 def _point_pair(source_px: Points, target_px: Points, *, minimum: int) -> tuple[Affine, Affine]:
@@ -126,18 +138,17 @@ def _point_pair(source_px: Points, target_px: Points, *, minimum: int) -> tuple[
 
 def _shrink_by_area(image: NDArray[np.uint8], matrix: Affine) -> tuple[NDArray[np.uint8], Affine]:
     """Return the image shrunk by a whole factor with an area filter, and the matrix that goes on from there."""
-    factor = int(1.0 / max(scale_of(matrix), 1e-6))
-    if 1.0 / max(scale_of(matrix), 1e-6) <= AREA_FILTER_ABOVE:
+    shrinking = 1.0 / max(scale_of(matrix), 1e-6)
+    if shrinking <= AREA_FILTER_ABOVE:
         return image, matrix
+    factor = int(shrinking + 1e-6)  # a whole factor must not fall to the next lower one by rounding
     height, width = image.shape[:2]
     small_size = (max(1, round(height / factor)), max(1, round(width / factor)))
     small = cv2.resize(image, (small_size[1], small_size[0]), interpolation=cv2.INTER_AREA)
     return small, compose(matrix, invert(scaling((height, width), small_size)))
 
 
-def _blur_outside(
-    warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine
-) -> NDArray[np.uint8]:
+def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:
     """Blend the mirrored surroundings into a blurred copy, the more the farther they are from the source."""
     height, width = warped.shape[:2]
     inside = cv2.warpAffine(np.full(source_size, 255, np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)

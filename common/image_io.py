@@ -90,10 +90,7 @@ def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
         UnreadableImageError: the file is damaged, or its values look like class ids (all at most 127, more than two).
     """
     image = _open(path, max_pixels)
-    if image.mode in ("P", "PA"):
-        image = _resolve_palette(image)
-    else:
-        image = _to_eight_bit(image)
+    image = _resolve_palette(image) if image.mode in ("P", "PA") else _mask_to_eight_bit(image)
     channels = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "RGBX") else image)
     if image.mode in ("RGBA", "LA"):
         channels = channels[..., :-1]
@@ -159,7 +156,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         with partial.open("wb") as stream:
             stream.write(content)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -231,6 +228,13 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8), "L")
     return image
+
+
+def _mask_to_eight_bit(image: Image.Image) -> Image.Image:
+    """Return `image` with at most 8 bits a channel; values of 8 bits in a file of 16 stay what they are."""
+    if image.mode.startswith("I") and np.asarray(image).max(initial=0) <= 255:
+        return Image.fromarray(np.asarray(image).astype(np.uint8), "L")
+    return _to_eight_bit(image)
 
 
 def _resolve_palette(image: Image.Image) -> Image.Image:

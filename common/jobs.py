@@ -35,7 +35,9 @@ class Record(Protocol):
     """Anything with a unique `id` that can be sent to another process."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Name of the record, unique in a job."""
+        ...
 
 
 Work = Callable[[Any], Row]
@@ -168,7 +170,7 @@ def _whole_rows(folder: Path, ids: set[str]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for name in (FILE_NAME, JOURNAL_NAME):
         path = folder / name
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:

@@ -45,13 +45,14 @@ def read_manifest(folder: Path) -> list[Row]:
     """
     path = folder / FILE_NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        content = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(
-            f"{path}: cannot be read ({error.strerror}); this folder is written by `python -m face_align` or "
+            f"{path}: cannot be read ({getattr(error, 'strerror', error)}); this folder is written by `python -m face_align` or "
             "`python -m occlusion_gen`: run that first, or run it again if it was interrupted"
         ) from error
-    rows = [_parse(path, number, line) for number, line in enumerate(lines, 1)]
+    # Not `splitlines`: it also splits at line separators that JSON leaves inside texts.
+    rows = [_parse(path, number, line) for number, line in enumerate(content.split("\n") if content else [], 1)]
     seen: set[str] = set()
     for number, row in enumerate(rows, 1):
         if row["id"] in seen:
@@ -97,7 +98,9 @@ def _parse(path: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ManifestError(f"{path}:{number}: not a line of JSON ({error}); run the stage that wrote it again") from error
+        raise ManifestError(
+            f"{path}:{number}: not a line of JSON ({error}); run the stage that wrote it again"
+        ) from error
     if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("outcome"), str):
         raise ManifestError(f"{path}:{number}: expected an object with the texts `id` and `outcome`")
     for name in row.get("files", {}).values():

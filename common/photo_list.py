@@ -43,7 +43,7 @@ def find_photos(pattern: str, *, leave_out: Path | None = None) -> PhotoList:
 
     Args:
         pattern: "*", "?", "[...]" and "**" as in a shell, unless a file or folder of that very name exists.
-        leave_out: a folder whose images are results, not photos.
+        leave_out: a folder whose images are results, not photos; it may lie in the input, but not be it.
 
     Raises:
         UserError: there is no photo, or two photos would write the same result files.
@@ -55,17 +55,26 @@ def find_photos(pattern: str, *, leave_out: Path | None = None) -> PhotoList:
         root, files = path, list_images(path, recursive=True)
     elif glob.has_magic(pattern):
         root = _fixed_part(path)
-        found = (Path(name) for name in glob.glob(pattern, recursive=True))
+        found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute patterns, too)
         files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()]
     else:
         raise UserError(f"{pattern}: no such file or folder; give a photo, a folder, or a pattern in quotes")
     if leave_out is not None and not path.is_file():
-        files = [file for file in files if not file.resolve().is_relative_to(leave_out.resolve())]
+        files = _outside(leave_out.resolve(), root.resolve(), files)
     if not files:
         raise UserError(f"{pattern}: no image found; images end in {', '.join(sorted(SUFFIXES))}")
     photos = sorted(Photo(file.relative_to(root).as_posix(), file) for file in files)
     _check_names(photos)
     return PhotoList(root, photos)
+
+
+def _outside(results: Path, root: Path, files: list[Path]) -> list[Path]:
+    """Return the files that lie outside the folder of results, where that is a part of the input."""
+    if results == root:
+        raise UserError(f"{root}: results cannot go into the folder of the photos itself; name another, or one in it")
+    if not results.is_relative_to(root):
+        return files
+    return [file for file in files if not file.resolve().is_relative_to(results)]
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -57,6 +57,7 @@ def summarise(name: str, scores: Sequence[ImageScore], *, threshold: float, **mo
     """Return the scores of the set `name` as plain numbers and texts.
 
     Args:
+        name: of the set.
         scores: at least one.
         threshold: probability above which a pixel was called face.
         more: further entries, e.g. which weights were used.
@@ -93,7 +94,8 @@ def table(summaries: Sequence[Summary]) -> str:
     header = ("set", "n", "face IoU", "95 % interval", "mIoU", "accuracy", "full-face baseline", "no face")
     lines = [header, *(_cells(summary) for summary in summaries)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(padded)
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:

@@ -73,7 +73,9 @@ class AlignSection(Section):
     )
     template: Literal["faceocc256", "arcface112"] = Field("faceocc256", description="target points of similarity5")
     size: Annotated[int, Field(ge=16, le=4096)] = Field(256, description="side of the crop, pixels")
-    fill: Literal["reflect_blur", "reflect", "black"] = Field("reflect_blur", description="what stands outside the photo")
+    fill: Literal["reflect_blur", "reflect", "black"] = Field(
+        "reflect_blur", description="what stands outside the photo"
+    )
 
 
 class AlignJob(Section):

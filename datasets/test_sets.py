@@ -85,7 +85,11 @@ def read_test_set(
     """Return the images of a test set after checking that every file is there and every mask fits its photo.
 
     Args:
-        images, masks, ignore: sub-folders, for layout `folder`.
+        root: folder of the test set.
+        layout: which of the trees at the top of this file.
+        images: sub-folder of the photos, for layout `folder`.
+        masks: sub-folder of the masks, for layout `folder`.
+        ignore: sub-folder of the masks of pixels not to score, for layout `folder`; None scores all.
         split: which split, for layout `prepared`; None takes all.
         landmarks: folder of {id}.npy; None needs none.
         limit: take only the first so many.
@@ -94,7 +98,7 @@ def read_test_set(
         UserError: the folder is missing or empty, or the set has faults; the message lists all of them.
     """
     problems: list[str] = []
-    if not root.is_dir():
+    if layout != "prepared" and not root.is_dir():  # a missing manifest has its own message, which says how to make it
         raise UserError(f"{root}: expected the folder of a test set, found {'a file' if root.exists() else 'nothing'}")
     match layout:
         case "folder":
@@ -119,6 +123,7 @@ def read_truth(record: TestImage, policy: FacePolicy) -> tuple[Mask, Mask | None
     """Return where the face is visible and which pixels are scored (None: all), both (H, W) bool.
 
     Args:
+        record: one image of a test set.
         policy: what counts as face, where the truth is a label map.
 
     Raises:
@@ -128,9 +133,7 @@ def read_truth(record: TestImage, policy: FacePolicy) -> tuple[Mask, Mask | None
     return visible, None if record.ignore is None else ~read_mask(record.ignore)
 
 
-def _read_folder(
-    root: Path, *, images: str, masks: str, ignore: str | None, problems: list[str]
-) -> list[TestImage]:
+def _read_folder(root: Path, *, images: str, masks: str, ignore: str | None, problems: list[str]) -> list[TestImage]:
     photo_of = _by_name(root / images, problems)
     mask_of = _by_name(root / masks, problems)
     ignore_of = _by_name(root / ignore, problems) if ignore is not None else {}
@@ -187,7 +190,11 @@ def _missing_files(records: Iterable[TestImage]) -> list[str]:
     for kind in ("image", "truth", "landmarks"):
         paths = [getattr(record, kind) for record in records]
         missing = [str(path) for path in paths if path is not None and not path.is_file()]
-        _note(problems, "photos that are missing" if kind == "image" else f"files of {kind} that are missing", missing)
+        _note(
+            problems,
+            "photos that are missing" if kind == "image" else f"files of {kind} that are missing",
+            missing,
+        )
     return problems
 
 
@@ -198,7 +205,9 @@ def _unequal_sizes(records: Iterable[TestImage]) -> list[str]:
         try:
             size = image_size(record.image)
             others = [path for path in (record.truth, record.ignore) if path is not None]
-            unequal += [_sizes(record.image, size, path, image_size(path)) for path in others if image_size(path) != size]
+            unequal += [
+                _sizes(record.image, size, path, image_size(path)) for path in others if image_size(path) != size
+            ]
         except UnreadableImageError as error:
             if error.outcome != "missing_file":  # told already
                 unreadable.append(str(error))

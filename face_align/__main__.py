@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from common.cli import add_config, add_processes, parser, print_dry_run
+from common.cli import add_config, add_processes, parse, parser, print_dry_run
 from common.config import load_config
 from common.errors import exit_on_user_error
 from common.jobs import claim_folder, run_job, write_report
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser("Cut aligned faces and their label maps out of photos with landmarks.", EXAMPLES)
     add_config(arguments)
     add_processes(arguments)
-    options = arguments.parse_args()
+    options = parse(arguments)
     job = load_config(options.config, AlignJob, options.overrides)
     records = read_celebamask_hq(
         job.data.root, landmarks=job.source.landmarks, split=job.source.split, limit=job.source.limit

@@ -68,6 +68,7 @@ class Aligner:
             "split": record.split,
             "subject": record.subject,
             "source": _relative(record.image, self.root),
+            "crop": {"method": self.method, "template": self.template},
             "photo_size": list(photo.shape[:2]),
             "files": files,
             "sha256": {name: sha256(self.output / path) for name, path in files.items()},

@@ -1,9 +1,9 @@
 """Reader of CelebAMask-HQ in its published layout.
 
-    ROOT/CelebA-HQ-img/{i}.jpg                              photos, i = 0 .. 29999
-    ROOT/CelebAMask-HQ-mask-anno/{i//2000}/{i:05d}_{part}.png   one mask a part, only if the part exists
-    ROOT/CelebA-HQ-to-CelebA-mapping.txt                    "idx orig_idx orig_file", for the official split
-    ROOT/landmarks/{i}.npy                                  yours: 68 points in pixels of the photo
+ROOT/CelebA-HQ-img/{i}.jpg                              photos, i = 0 .. 29999
+ROOT/CelebAMask-HQ-mask-anno/{i//2000}/{i:05d}_{part}.png   one mask a part, only if the part exists
+ROOT/CelebA-HQ-to-CelebA-mapping.txt                    "idx orig_idx orig_file", for the official split
+ROOT/landmarks/{i}.npy                                  yours: 68 points in pixels of the photo
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read_celebamask_hq(
     if missing:
         raise UserError(
             f"{root}: expected CelebAMask-HQ as published, but these are missing: {', '.join(missing)}. "
-            "Set data.root, source.landmarks or source.split; landmarks are one {number}.npy a photo, (68, 2) or (3, 68)"
+            "Set data.root, source.landmarks or source.split; landmarks are {number}.npy, (68, 2) or (3, 68)"
         )
     photos = {path.stem: path for path in list_images(root / IMAGES)}
     odd = sorted(stem for stem in photos if not stem.isdecimal())
@@ -144,7 +144,8 @@ def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
         label[mask] = PART_ID[name]
     if label is None or "skin" not in record.parts:
         raise RecordError(
-            f"{record.image}: has no skin mask; expected {int(record.id):05d}_skin.png under {MASKS}", outcome="bad_label"
+            f"{record.image}: has no skin mask; expected {int(record.id):05d}_skin.png under {MASKS}",
+            outcome="bad_label",
         )
     return label
 

@@ -32,9 +32,7 @@ TEMPLATES: dict[str, tuple[int, Points]] = {
     ),
     "arcface112": (
         112,
-        np.array(
-            [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-        ),
+        np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]),
     ),
 }
 
@@ -92,6 +90,4 @@ def _fit_head(points: Points, height: int, size: int) -> Affine:
     shift_x, shift_y = solution[3]
     ratio = CROP_SHARE_PER_UNIT * size / scale
     # x' = ratio (x - tx) + S/2;  y' = S/2 - ratio (y_up - ty) with y_up = height - 1 - y
-    return np.array(
-        [[ratio, 0.0, size / 2 - ratio * shift_x], [0.0, ratio, size / 2 - ratio * (height - 1 - shift_y)]]
-    )
+    return np.array([[ratio, 0.0, size / 2 - ratio * shift_x], [0.0, ratio, size / 2 - ratio * (height - 1 - shift_y)]])

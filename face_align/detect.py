@@ -21,6 +21,10 @@ REPOSITORY_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 # The network was trained at 640 px and finds faces from about 10 px on; a crowd in a large photo needs a second look.
 DETECTION_SIDES_PX = (640, 1280)
 SMALLEST_SIDE_PX = 96  # smaller photos are enlarged: a face of 10 px and less is not found
+# Points are most accurate on faces of 180 to 290 px and fall apart above 350 (on 254 photos with points set by hand:
+# 6.3 % of the outer-eye distance at 234 px, 15 % at 517 px). Portraits are therefore looked at again, smaller.
+LARGE_FACE_PX = 290
+BEST_FACE_PX = 230
 
 
 class Face(NamedTuple):
@@ -41,6 +45,12 @@ class Face(NamedTuple):
     def area(self) -> float:
         """Area of the box in square pixels."""
         return self.box[2] * self.box[3]
+
+    def is_within(self, other: Face) -> bool:
+        """Return whether the centre of this box lies in the other's."""
+        x, y = self.box[0] + self.box[2] / 2, self.box[1] + self.box[3] / 2
+        left, top, width, height = other.box
+        return left <= x <= left + width and top <= y <= top + height
 
 
 class YuNetDetector:
@@ -74,17 +84,25 @@ class YuNetDetector:
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """Return the faces in `image`, the one with the largest box first; empty when there is none.
 
-        Photos are shrunk to 640 px on the long side, and to 1280 px where nothing was found.
+        Photos are shrunk to 640 px on the long side, to 1280 px where nothing was found, and further where a face
+        fills the picture.
 
         Args:
             image: (H, W, 3) uint8 RGB.
         """
         longest_px = max(image.shape[:2])
-        for side_px in DETECTION_SIDES_PX:
-            faces = self._detect_at(image, max(min(longest_px, side_px), SMALLEST_SIDE_PX))
-            if faces or longest_px <= side_px:
-                return faces
-        return []
+        for limit_px in DETECTION_SIDES_PX:
+            side_px = max(min(longest_px, limit_px), SMALLEST_SIDE_PX)
+            faces = self._detect_at(image, side_px)
+            if faces or longest_px <= limit_px:
+                break
+        if not faces:
+            return []
+        face_px = faces[0].box[2] * side_px / longest_px
+        if face_px <= LARGE_FACE_PX:
+            return faces
+        again = self._detect_at(image, max(round(side_px * BEST_FACE_PX / face_px), SMALLEST_SIDE_PX))
+        return _largest_first([*again, *(face for face in faces if not any(map(face.is_within, again)))])
 
     def _detect_at(self, image: NDArray[np.uint8], longest_px: int) -> list[Face]:
         """Return the faces found in `image` resized such that its long side is `longest_px`."""
@@ -99,7 +117,7 @@ class YuNetDetector:
         _, rows = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         to_photo = invert(scaling((height, width), size))
         faces = [_face(row, to_photo) for row in ([] if rows is None else rows.astype(np.float64))]
-        return sorted(faces, key=lambda face: (-face.area, face.box))
+        return _largest_first(faces)
 
 
 def find_yunet() -> Path | None:
@@ -132,6 +150,10 @@ def _how_to_get() -> str:
         f"Looked for {' or '.join(YUNET_NAMES)} in the folder ${WEIGHTS_VARIABLE} ({variable}) and in "
         f"{REPOSITORY_WEIGHTS}. Get the file from {YUNET_ADDRESS}, put it into one of the two, and run again"
     )
+
+
+def _largest_first(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda face: (-face.area, face.box))
 
 
 def _face(row: NDArray[np.float64], to_photo: NDArray[np.float64]) -> Face:

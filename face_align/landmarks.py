@@ -86,7 +86,7 @@ def _as_points(path: Path, values: NDArray[np.generic]) -> NDArray[np.float64]:
             f"{path}: expected landmarks of shape {KNOWN_SHAPES}, found {values.dtype} {values.shape}",
             outcome="bad_landmarks",
         )
-    points = points[:, :2].astype(np.float64)
-    if not np.isfinite(points).all():
+    plane = points[:, :2].astype(np.float64)
+    if not np.isfinite(plane).all():
         raise LandmarkError(f"{path}: a coordinate is not a finite number", outcome="bad_landmarks")
-    return points
+    return plane

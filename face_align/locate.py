@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import RecordError
+from common.errors import RecordError, UserError
 from common.geometry import Affine, scaling
-from face_align.crop import Method, photo_to_crop
+from face_align.crop import TEMPLATES, Method, photo_to_crop
 from face_align.detect import Face, YuNetDetector
 from face_align.landmarks import check_frame, five_points, read_landmarks
 
@@ -34,13 +35,47 @@ class Location(NamedTuple):
 Locator = Callable[[NDArray[np.uint8], str], list[Location]]
 
 
-def by_detector(
-    detector: YuNetDetector, *, method: Method, template: str, size: int, max_faces: int | None = None
-) -> Locator:
+@dataclass(frozen=True)
+class CropRule:
+    """How five points become the crop that a model wants.
+
+    Attributes:
+        method: see `face_align.crop.photo_to_crop`.
+        template: name of the target points, for `similarity5`.
+        size: side of the crop in pixels.
+
+    Raises:
+        UserError: this version does not know the method or the template.
+    """
+
+    method: str
+    template: str
+    size: int
+
+    def __post_init__(self) -> None:
+        methods = get_args(Method)
+        if self.method not in methods or self.template not in TEMPLATES:
+            raise UserError(
+                f"the weights want crops of method {self.method!r} and template {self.template!r}; this version knows "
+                f"{', '.join(methods)} and {', '.join(TEMPLATES)}: update the code, or take other weights"
+            )
+
+    def photo_to_crop(self, points: NDArray[np.float64], photo_size: tuple[int, int]) -> Affine:
+        """Return the transform for `points` (5, 2) of a photo of `photo_size` (height, width).
+
+        Raises:
+            ValueError: the points coincide.
+        """
+        method = cast(Method, self.method)
+        return photo_to_crop(points, photo_size=photo_size, method=method, size=self.size, template=self.template)
+
+
+def by_detector(detector: YuNetDetector, rule: CropRule, *, max_faces: int | None = None) -> Locator:
     """Return a locator of detected faces, the largest first; it gives an empty list where there is no face.
 
     Args:
-        size: side of the crop in pixels.
+        detector: finds the faces.
+        rule: how points become a crop.
         max_faces: keep so many of the largest; None keeps all.
     """
 
@@ -48,9 +83,7 @@ def by_detector(
         locations = []
         for face in detector.detect(photo)[:max_faces]:
             try:
-                matrix = photo_to_crop(
-                    face.points, photo_size=photo.shape[:2], method=method, size=size, template=template
-                )
+                matrix = rule.photo_to_crop(face.points, photo.shape[:2])
             except ValueError:
                 continue  # points that coincide: no face that could be aligned
             locations.append(Location(matrix, face.points, face))
@@ -59,12 +92,12 @@ def by_detector(
     return locate
 
 
-def by_landmarks(folder: Path, *, method: Method, template: str, size: int) -> Locator:
+def by_landmarks(folder: Path, rule: CropRule) -> Locator:
     """Return a locator that reads `folder/{name}.npy`; it raises `RecordError` where they cannot be used.
 
     Args:
         folder: landmarks, with the sub-folders of the photos.
-        size: side of the crop in pixels.
+        rule: how points become a crop.
     """
 
     def locate(photo: NDArray[np.uint8], name: str) -> list[Location]:
@@ -73,10 +106,9 @@ def by_landmarks(folder: Path, *, method: Method, template: str, size: int) -> L
         check_frame(path, landmarks, photo.shape[:2])
         points = five_points(landmarks)
         try:
-            matrix = photo_to_crop(points, photo_size=photo.shape[:2], method=method, size=size, template=template)
+            return [Location(rule.photo_to_crop(points, photo.shape[:2]), points)]
         except ValueError as error:
             raise RecordError(f"{path}: {error}", outcome="bad_landmarks") from error
-        return [Location(matrix, points)]
 
     return locate
 
@@ -95,6 +127,7 @@ def centred_square(photo_size: tuple[int, int], *, size: int) -> Affine:
 
     Args:
         photo_size: (height, width).
+        size: side of the crop in pixels.
     """
     height, width = photo_size
     ratio = size / max(height, width)

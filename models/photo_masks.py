@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common.geometry import Affine, apply_to_points, invert
+from common.geometry import Affine, apply_to_map, apply_to_points, invert
 from common.image_io import write_grey, write_image, write_mask
 from common.visualize import blend
 
@@ -57,20 +56,17 @@ def to_patch(probabilities: Probabilities, photo_to_crop: Affine, photo_size: tu
     height, width = max(0, int(bottom - top)), max(0, int(right - left))
     rows, columns = slice(int(top), int(top) + height), slice(int(left), int(left) + width)
     if height == 0 or width == 0:
-        return Patch(rows, columns, np.zeros((len(probabilities), 0, 0), np.float32))
+        return Patch(rows, columns, np.zeros((len(probabilities), height, width), np.float32))
     crop_to_patch = crop_to_photo - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
-    inside = cv2.warpAffine(np.ones((side, side), np.uint8), crop_to_patch, (width, height), flags=cv2.INTER_NEAREST)
-    warped = [
-        cv2.warpAffine(channel, crop_to_patch, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for channel in probabilities
-    ]
-    return Patch(rows, columns, np.stack(warped) * inside)
+    warped = [apply_to_map(crop_to_patch, channel, size=(height, width)) for channel in probabilities]
+    return Patch(rows, columns, np.stack(warped))
 
 
 def to_photo(patches: Iterable[Patch], photo_size: tuple[int, int], *, outputs: int) -> Probabilities:
     """Return the probabilities (K, H, W) float32 of a photo: the highest of its patches, 0 where there is none.
 
     Args:
+        patches: of the photo's crops.
         photo_size: (height, width).
         outputs: K.
     """
@@ -101,6 +97,7 @@ def saved_paths(folder: Path, name: str, kinds: Sequence[str]) -> dict[str, Path
     """Return where each kind of result of the photo `name` is written.
 
     Args:
+        folder: to write into.
         name: path of the photo relative to the input, without suffix.
         kinds: of `SAVED_KINDS`.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.cli import add_config, add_processes, parser, print_dry_run
+from common.cli import add_config, add_processes, parse, parser, print_dry_run
 from common.config import load_config
 from common.errors import exit_on_user_error
 from common.image_io import image_size
@@ -22,7 +22,7 @@ def main() -> None:
     arguments = parser("Put occluders in front of aligned faces and write the occluded set.", EXAMPLES)
     add_config(arguments)
     add_processes(arguments)
-    options = arguments.parse_args()
+    options = parse(arguments)
     job = load_config(options.config, OcclusionJob, options.overrides)
     faces = read_samples(job.data.prepared, split=job.split)[: job.limit]
     records = [FaceRecord(id=row["id"], index=index, row=row) for index, row in enumerate(faces)]

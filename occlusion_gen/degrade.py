@@ -39,8 +39,7 @@ def degrade(params: Params, image: Image8) -> Image8:
     if params["blur"] is not None:
         image = cv2.filter2D(image, -1, gaussian_kernel(params["blur"]), borderType=cv2.BORDER_REFLECT_101)
     if params["jpeg_quality"] is not None:
-        _, stream = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, params["jpeg_quality"]])
-        image = np.ascontiguousarray(cv2.imdecode(stream, cv2.IMREAD_COLOR)[..., ::-1])
+        image = _compress(image, params["jpeg_quality"])
     if params["brightness_contrast"] is not None:
         brightness, contrast = params["brightness_contrast"]
         table = np.arange(256) * (1 + contrast) + brightness * float(image.mean())
@@ -62,6 +61,14 @@ def gaussian_kernel(params: Params) -> NDArray[np.float64]:
     kernel = np.exp(-0.5 * squared ** params["beta"])
     kernel *= np.random.default_rng(params["noise_seed"]).uniform(0.9, 1.1, kernel.shape)
     return kernel / kernel.sum()
+
+
+def _compress(image: Image8, quality: int) -> Image8:
+    """Return `image` after a round through JPEG, of which OpenCV needs BGR."""
+    _, stream = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(stream, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _draw_blur(rng: np.random.Generator) -> Params:

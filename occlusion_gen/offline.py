@@ -71,6 +71,7 @@ class Occluder:
             "outcome": "ok",
             "split": record.row["split"],
             "subject": record.row["subject"],
+            "crop": record.row["crop"],
             "source": record.row["files"]["image"],
             "source_sha256": record.row["sha256"]["image"],
             "files": files,

@@ -10,9 +10,7 @@ from common.geometry import Affine, compose
 from occlusion_gen.face import Box, Params
 
 
-def draw_placement(
-    rng: np.random.Generator, box: Box, *, area: tuple[float, float], affine_share: float
-) -> Params:
+def draw_placement(rng: np.random.Generator, box: Box, *, area: tuple[float, float], affine_share: float) -> Params:
     """Return the random decisions about size, shape and place.
 
     Args:

@@ -81,9 +81,7 @@ def build_randocc(section: RandOccSection, *, split: Split) -> RandOcc:
     Raises:
         UserError: the textures cannot be read.
     """
-    library = open_textures(
-        section.textures, split=split, holdout_share=section.holdout_share, side_px=SHAPE_SIDE_PX
-    )
+    library = open_textures(section.textures, split=split, holdout_share=section.holdout_share, side_px=SHAPE_SIDE_PX)
     return RandOcc(
         library=library,
         area=section.area,

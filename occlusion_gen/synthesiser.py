@@ -92,9 +92,7 @@ def _flipped(sample: OccludedFace) -> OccludedFace:
     )
 
 
-def build_synthesiser(
-    section: OcclusionSection, *, policy: FacePolicy, split: Split, max_side_px: int
-) -> Synthesiser:
+def build_synthesiser(section: OcclusionSection, *, policy: FacePolicy, split: Split, max_side_px: int) -> Synthesiser:
     """Return the synthesiser that the configuration describes.
 
     Args:

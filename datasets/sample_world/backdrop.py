@@ -33,9 +33,9 @@ def backdrop(size_px: int, *, rng: np.random.Generator) -> Field:
         image = _lights(image * 0.35, rng)
     else:
         leaves = noise(rng, (RASTER_PX, RASTER_PX), cells=12, octaves=2)[..., None]
-        green = linear((rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.65), rng.uniform(0.1, 0.35)))
-        image = np.clip(0.3 * image + green * (1 + 0.6 * leaves), 0.01, 1)
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 5)))
+        green = linear((rng.uniform(0.2, 0.45), rng.uniform(0.3, 0.5), rng.uniform(0.12, 0.35)))
+        image = np.clip(0.15 * image + green * np.exp(0.55 * leaves), 0.01, 1)
+        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2.5, 6)))
     return cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
 
 

@@ -47,13 +47,12 @@ class Canvas:
         """Lay `colour` over the image where `patch` covers it, and name the covered pixels `part`.
 
         Args:
+            patch: where, and how much of each pixel.
             colour: (3,), or (h, w, 3) of the patch, or (S, S, 3) of the canvas; linear light.
             part: class id, or None to keep the labels below (shading, lashes, reflections).
         """
         colour_array = np.asarray(colour, np.float32)
-        if colour_array.ndim == 3 and colour_array.shape[0] == self.size_px != patch.alpha.shape[0]:
-            colour_array = colour_array[patch.window]
-        elif colour_array.ndim == 3 and colour_array.shape[:2] != patch.alpha.shape:
+        if colour_array.ndim == 3 and colour_array.shape[:2] != patch.alpha.shape:
             colour_array = colour_array[patch.window]
         below = self.image[patch.window]
         below += patch.alpha[..., None] * (colour_array - below)
@@ -116,6 +115,7 @@ def cover(outlines: Points | list[Points], size_px: int, *, blur_px: float = 0.0
 
     Args:
         outlines: one polygon (n, 2) or several; may reach beyond the canvas.
+        size_px: width and height of the canvas.
         blur_px: sigma of a Gaussian that softens the result, for shadows and make-up.
     """
     polygons = outlines if isinstance(outlines, list) else [outlines]
@@ -128,7 +128,11 @@ def cover(outlines: Points | list[Points], size_px: int, *, blur_px: float = 0.0
     for polygon in polygons:
         inside = (polygon - low + 0.5) * SUPERSAMPLING - 0.5
         fixed = np.rint(inside * (1 << FIXED_POINT_BITS)).astype(np.int32)
-        cv2.fillPoly(fine, [fixed], 255, lineType=cv2.LINE_8, shift=FIXED_POINT_BITS)
+        layer = fine if polygon is polygons[0] else np.zeros_like(fine)
+        cv2.fillPoly(layer, [fixed], 255, lineType=cv2.LINE_8, shift=FIXED_POINT_BITS)
+        # The filler takes in every cell that the outline touches; half of each belongs to the shape.
+        cv2.polylines(layer, [fixed], True, 128, lineType=cv2.LINE_8, shift=FIXED_POINT_BITS)
+        fine = np.maximum(fine, layer)
     alpha = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
     if blur_px > 0:
         alpha = cv2.GaussianBlur(alpha, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE)
@@ -144,7 +148,10 @@ def noise(rng: np.random.Generator, size: tuple[int, int], *, cells: float, octa
     """Return smooth noise (height, width) float32 with zero mean and about unit deviation.
 
     Args:
-        cells: grid cells along the longer side of the first octave; each further octave doubles them at half weight.
+        rng: source of the grid values.
+        size: (height, width) of the result.
+        cells: grid cells along the longer side of the first octave.
+        octaves: each further one has twice the cells and half the weight.
     """
     height, width = size
     total = np.zeros(size, np.float32)

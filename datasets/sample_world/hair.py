@@ -76,12 +76,17 @@ def _outer(head: Head, style: HairStyle) -> Points:
     right_x = np.interp(at, y_edge, right) + reach + behind * max(-turn, 0.0)
     middle = (left_x[0] + right_x[0]) / 2
     half = (right_x[0] - left_x[0]) / 2
-    top = [(middle - 0.74 * half, -1.42 - 0.55 * v), (middle - 0.34 * half, -1.62 - 0.88 * v), (middle + 0.34 * half, -1.62 - 0.88 * v),
-           (middle + 0.74 * half, -1.42 - 0.55 * v)]  # fmt: skip
+    shoulder, crown = np.array([0.74 * half, 0.0]), np.array([0.34 * half, 0.0])
+    at_shoulder, at_crown = np.array([middle, -1.42 - 0.55 * v]), np.array([middle, -1.62 - 0.88 * v])
+    top = np.array([at_shoulder - shoulder, at_crown - crown, at_crown + crown, at_shoulder + shoulder])
     lower_left, lower_right = _lower_ends(style, (left_x[-1], right_x[-1]))
     sides_left = np.column_stack([left_x, at])[::-1]
     sides_right = np.column_stack([right_x, at])
-    return spline(np.concatenate([lower_left, sides_left, np.array(top), sides_right, lower_right[::-1]]), closed=True, steps=8)
+    return spline(
+        np.concatenate([lower_left, sides_left, top, sides_right, lower_right[::-1]]),
+        closed=True,
+        steps=8,
+    )
 
 
 def _lower_ends(style: HairStyle, ends: tuple[float, float]) -> tuple[Points, Points]:
@@ -102,29 +107,26 @@ def _opening(head: Head, style: HairStyle) -> Points:
     y_edge, left, right = head.edges
     covers = style.kind in COVERS_SIDES
     overlap = 0.10 if covers else 0.03
-    slant, corner = style.slant, style.recede
-    line = np.array([
-        (-0.80, style.hairline + 0.34 - 0.10 * corner), (-0.62, style.hairline + 0.10 + slant - 0.30 * corner),
-        (-0.33, style.hairline + 0.01 + 0.6 * slant - 0.22 * corner), (style.part, style.hairline - 0.02),
-        (0.33, style.hairline + 0.01 - 0.4 * slant - 0.22 * corner), (0.62, style.hairline + 0.10 - 0.5 * slant - 0.30 * corner),
-        (0.80, style.hairline + 0.34 - 0.10 * corner),
-    ])  # fmt: skip
+    line = np.column_stack([[-0.80, -0.62, -0.33, 0.5 * style.part, 0.33, 0.62, 0.80], np.full(7, style.hairline)])
+    line[:, 1] += [0.34, 0.10, 0.01, -0.02, 0.01, 0.10, 0.34]
+    line[:, 1] += style.slant * np.array([0.0, 1.0, 0.6, 0.0, -0.4, -0.5, 0.0])
+    line[:, 1] -= style.recede * np.array([0.10, 0.30, 0.22, 0.0, 0.22, 0.30, 0.10])
     fringe = head.flat(head.surface(line))
     if covers:
         at = np.array([-0.25, 0.3, 0.9, style.length + 0.6])
-        side = np.array([0.0, 0.02, 0.10, 0.16 if style.length < 1.4 else 0.02])
+        side = np.array([0.0, 0.04, 0.08, 0.10])
     else:
         at = np.array([-0.40, -0.16, 0.10])
         side = np.array([0.02, 0.0, -0.02])
-    left_x = np.interp(at, y_edge, left) + overlap + side
-    right_x = np.interp(at, y_edge, right) - overlap - side
+    # Hair hangs straight down from the cheekbones, it does not follow the jaw inwards.
+    turn = np.sin(head.pose.yaw)
+    far_left, far_right = (1 - 2.2 * min(max(away, 0.0), 0.45) for away in (-turn, turn))
+    left_x = np.interp(np.minimum(at, 0.35), y_edge, left) + (overlap + side) * far_left
+    right_x = np.interp(np.minimum(at, 0.35), y_edge, right) - (overlap + side) * far_right
     down_left, down_right = np.column_stack([left_x, at]), np.column_stack([right_x, at])
-    if covers:
-        left_x[-1], right_x[-1] = left_x[0] + 0.15, right_x[0] - 0.15
-        down_left, down_right = np.column_stack([left_x, at]), np.column_stack([right_x, at])
-        bottom = np.array([(right_x[-1], 4.0), (left_x[-1], 4.0)])
-    else:
-        bottom = np.array([(right_x[-1] + 0.6, 0.16), (right_x[-1] + 0.6, 4.0), (left_x[-1] - 0.6, 4.0), (left_x[-1] - 0.6, 0.16)])
+    step = 0.0 if covers else 0.6  # short hair leaves ears and all below them free
+    bottom = np.array([(right_x[-1] + step, at[-1] + 0.06), (right_x[-1] + step, 4.0),
+                       (left_x[-1] - step, 4.0), (left_x[-1] - step, at[-1] + 0.06)])  # fmt: skip
     smooth = spline(np.concatenate([down_left[::-1], fringe, down_right]), steps=8)
     return np.concatenate([smooth, bottom])
 
@@ -143,7 +145,9 @@ def comb(head: Head, style: HairStyle, *, rng: np.random.Generator) -> Strands:
     if style.kind == "curls":
         fine = noise(rng, (size, size), cells=2.6 / head.pose.scale * 4, octaves=2)
         return Strands(fine, noise(rng, (size, size), cells=11 / head.pose.scale), length)
-    rows = np.clip((angle + swing.astype(np.float32) + np.float32(np.pi)) / np.float32(2 * np.pi), 0, 1) * np.float32(1023)
+    rows = np.clip((angle + swing.astype(np.float32) + np.float32(np.pi)) / np.float32(2 * np.pi), 0, 1) * np.float32(
+        1023
+    )
     columns = np.clip(length / 5.0, 0, 1) * np.float32(31)
     fine = rng.standard_normal((1024, 1), dtype=np.float32) + 0.5 * rng.standard_normal((1024, 32), dtype=np.float32)
     broad = cv2.GaussianBlur(rng.standard_normal((1024, 32), dtype=np.float32), (0, 0), sigmaX=3, sigmaY=9) * 7
@@ -153,7 +157,7 @@ def comb(head: Head, style: HairStyle, *, rng: np.random.Generator) -> Strands:
     return Strands(tone, jitter, length)
 
 
-def _ragged(head: Head, cover_field: Field, strands: Strands, reach: float) -> Field:
+def _ragged(head: Head, cover_field: Field, *, strands: Strands, reach: float) -> Field:
     """Return a coverage whose border is moved along the strands by up to about `reach` head units."""
     size = head.size_px
     down = head.to_photo(np.array([[0.0, 0.0], [0.0, 1.0]]))
@@ -164,7 +168,7 @@ def _ragged(head: Head, cover_field: Field, strands: Strands, reach: float) -> F
     return cv2.remap(cover_field, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _colour(head: Head, style: HairStyle, strands: Strands, light: Light) -> Field:
+def _colour(head: Head, style: HairStyle, *, strands: Strands, light: Light) -> Field:
     """Return the lit colour (S, S, 3) of the hair over the whole photo."""
     small = max(head.size_px // 2, 64)
     x, y = head.grid_of(small)
@@ -181,7 +185,7 @@ def _colour(head: Head, style: HairStyle, strands: Strands, light: Light) -> Fie
     return (base * 1.25 * tone * depth[..., None] + gleam[..., None] * glow) * received
 
 
-def hair_layers(head: Head, style: HairStyle, light: Light, *, rng: np.random.Generator) -> HairLayers | None:
+def hair_layers(head: Head, style: HairStyle, *, light: Light, rng: np.random.Generator) -> HairLayers | None:
     """Return the hair's coverage behind and before the face and its colour, or None for a bald head."""
     if style.kind == "bald":
         return None
@@ -196,19 +200,21 @@ def hair_layers(head: Head, style: HairStyle, light: Light, *, rng: np.random.Ge
     patch = cover(head.to_photo(_opening(head, style)), size)
     opening[patch.window] = patch.alpha
     reach = {"buzz": 0.012, "curls": 0.05, "tied": 0.012, "swept": 0.03}.get(style.kind, 0.05)
-    edge = _ragged(head, outer, strands, min(reach, 0.03) if style.kind != "curls" else 0.06)
-    before = edge * (1.0 - _ragged(head, opening, strands, reach))
+    edge = _ragged(head, outer, strands=strands, reach=min(reach, 0.03) if style.kind != "curls" else 0.06)
+    before = edge * (1.0 - _ragged(head, opening, strands=strands, reach=reach))
     if style.kind == "buzz":
         before *= np.float32(0.82) + np.float32(0.12) * np.clip(strands.tone, -1, 1)
-    return HairLayers(edge, before, _colour(head, style, strands, light))
+    return HairLayers(edge, before, _colour(head, style, strands=strands, light=light))
 
 
 def _bun(head: Head, style: HairStyle) -> Points:
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    return np.column_stack([0.40 * np.cos(turn) - 0.2 * np.sin(head.pose.yaw), -1.72 - style.volume + 0.30 * np.sin(turn)])
+    return np.column_stack(
+        [0.40 * np.cos(turn) - 0.2 * np.sin(head.pose.yaw), -1.72 - style.volume + 0.30 * np.sin(turn)]
+    )
 
 
-def paint_behind(canvas: Canvas, layers: HairLayers, style: HairStyle) -> None:
+def paint_behind(canvas: Canvas, layers: HairLayers, *, style: HairStyle) -> None:
     """Paint the hair that falls behind neck and ears, in the shade."""
     if style.kind in COVERS_SIDES or style.kind == "curls":
         canvas.paint(canvas.everywhere(layers.behind), layers.colour * 0.42, part=PART_ID["hair"])
@@ -222,7 +228,7 @@ def paint_before(canvas: Canvas, layers: HairLayers) -> None:
     canvas.paint(canvas.everywhere(layers.before), layers.colour, part=PART_ID["hair"])
 
 
-def shadow_on_skin(layers: HairLayers, head: Head, light: Light) -> Patch:
+def shadow_on_skin(layers: HairLayers, head: Head, *, light: Light) -> Patch:
     """Return where the hair in front throws its soft shadow."""
     shift = -np.asarray(light.direction[:2]) * 0.10 * head.unit_px
     matrix = np.array([[1, 0, shift[0]], [0, 1, max(shift[1], 0.02 * head.unit_px)]], np.float64)

@@ -1,116 +1,14 @@
-"""Hands: tapered limbs joined to one relief and lit like the skin of the face.
-
-Hand frame: the unit is the width of the palm, x to image-right, y towards the finger tips (down in the file), the
-origin at the wrist.
-"""
+"""Hands: tapered limbs joined to one relief and lit like the skin of the face."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.sample_world.canvas import Field, Points, noise, ribbon, spline
+from datasets.sample_world.hand_pose import FINGER_ROOTS, HandLook, Limb, limbs_of
 from datasets.sample_world.lighting import SKIN_WRAP, Light, illuminate, skin_tone
-
-POSES = ("open", "relaxed", "fist", "two", "point")
-FINGER_ROOTS = np.array([(-0.36, 0.98), (-0.12, 1.06), (0.13, 1.03), (0.36, 0.93)])  # index to little finger
-FINGER_LENGTHS = (0.92, 1.02, 0.95, 0.74)
-FINGER_WIDTHS = (0.115, 0.12, 0.113, 0.098)  # radii at the root
-
-
-class Limb(NamedTuple):
-    """A tapered tube along `path` (n, 2) with `radii` (n,), raised by `lift`; `nail` says whether its end has one."""
-
-    path: Points
-    radii: Points
-    lift: float
-    nail: bool
-    joints: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class HandLook:
-    """Everything about one hand; angles in radians, `depth` of the skin as in the face."""
-
-    pose: str = "open"
-    side: int = 1
-    back: bool = True
-    depth: float = 0.3
-    spread: float = 0.12
-    curls: tuple[float, float, float, float] = (0.1, 0.05, 0.08, 0.15)
-    slim: float = 1.0
-    forearm: float = 1.1
-    bend: float = 0.0
-    sleeve: tuple[float, float, float] | None = None
-    nail: tuple[float, float, float] | None = None
-
-
-def draw_hand(rng: np.random.Generator, *, depth: float | None = None) -> HandLook:
-    """Return a hand in one of `POSES`; `depth` fixes the skin tone."""
-    pose = str(rng.choice(POSES, p=[0.3, 0.3, 0.14, 0.13, 0.13]))
-    curls = rng.uniform(0.0, 0.16, 4) if pose == "open" else rng.uniform(0.2, 0.5) + np.sort(rng.uniform(0, 0.15, 4))
-    sleeve = tuple(rng.uniform(0.1, 0.85, 3).tolist()) if rng.random() < 0.3 else None
-    nail = tuple(rng.uniform((0.5, 0.05, 0.1), (0.8, 0.3, 0.45)).tolist()) if rng.random() < 0.2 else None
-    return HandLook(
-        pose=pose,
-        side=int(rng.choice([-1, 1])),
-        back=bool(pose == "fist" or rng.random() < 0.65),
-        depth=float(rng.beta(1.0, 1.25)) if depth is None else depth,
-        spread=float(rng.uniform(0.03, 0.17)),
-        curls=tuple(float(curl) for curl in curls),  # type: ignore[arg-type]
-        slim=float(rng.uniform(0.85, 1.08)),
-        forearm=float(rng.uniform(0.7, 1.3)),
-        bend=float(rng.normal(0, 0.12)),
-        sleeve=sleeve,  # type: ignore[arg-type]
-        nail=nail,  # type: ignore[arg-type]
-    )
-
-
-def _finger(look: HandLook, number: int, *, folded: bool) -> Limb:
-    """Return a finger; a folded one shows only its first bone and ends at the knuckle of the second."""
-    root, length, width = FINGER_ROOTS[number], FINGER_LENGTHS[number], FINGER_WIDTHS[number] * look.slim
-    fan = (number - 1.4) * look.spread
-    curl = look.curls[number]
-    if folded:
-        end = root + 0.34 * length * np.array([np.sin(fan * 0.4), 0.72])
-        path = np.stack([root - [0.0, 0.12], root + 0.4 * (end - root), end])
-        return Limb(path, np.array([1.05, 1.12, 1.08]) * width, 0.10, False, (1,))
-    shares = np.cumsum([0.0, 0.46, 0.30, 0.24]) * length
-    # Bones that bend away from the viewer look shorter.
-    shrink = np.array([1.0, np.cos(0.7 * curl), np.cos(1.5 * curl), np.cos(2.2 * curl)])
-    turn = fan * (1.0 - 0.6 * curl)
-    points = root + (shares * np.cumprod(shrink) ** 0.6)[:, None] * np.array([np.sin(turn), np.cos(turn)])
-    points = points + np.column_stack([0.10 * curl * np.sin(np.linspace(0, np.pi, 4)), np.zeros(4)])
-    path = np.concatenate([[root - [0.25 * np.sin(fan), 0.25]], points])
-    radii = np.array([1.0, 1.0, 0.99, 0.93, 0.80]) * width
-    return Limb(path, radii, 0.03, True, (2, 3))
-
-
-def _thumb(look: HandLook) -> Limb:
-    width = 0.138 * look.slim
-    if look.pose in ("fist", "two", "point"):
-        path = np.array([(-0.40, 0.42), (-0.50, 0.74), (-0.36, 0.98), (-0.08, 1.10)])
-        return Limb(path, np.array([1.35, 1.15, 1.0, 0.86]) * width, 0.20, True, (2,))
-    out = 0.10 + 1.6 * look.spread
-    path = np.array([(-0.32, 0.25), (-0.52 - 0.2 * out, 0.55), (-0.62 - 0.7 * out, 0.90), (-0.63 - 0.9 * out, 1.22)])
-    return Limb(path, np.array([1.6, 1.25, 1.0, 0.80]) * width, 0.04, True, (2,))
-
-
-def _limbs(look: HandLook) -> list[Limb]:
-    straight = {"open": (0, 1, 2, 3), "relaxed": (0, 1, 2, 3), "fist": (), "two": (0, 1), "point": (0,)}[look.pose]
-    arm = np.array([(0.25 * look.bend, -look.forearm - 0.5), (0.1 * look.bend, -0.5), (0.0, 0.05), (0.0, 0.3)])
-    wrist = 0.36 * look.slim**0.5
-    limbs = [Limb(arm, np.array([1.28, 1.08, 0.98, 1.0]) * wrist, 0.0, False)]
-    for number in range(4):
-        start = np.array([-0.20 + 0.135 * number, 0.18])
-        limbs.append(Limb(np.stack([start, FINGER_ROOTS[number]]), np.array([0.225, 0.165]), 0.0, False))
-    order = (3, 2, 1, 0)
-    limbs += [_finger(look, number, folded=number not in straight) for number in order]
-    return [*limbs, _thumb(look)]
 
 
 def _tube(limb: Limb, grid: tuple[Field, Field]) -> tuple[Field, Field]:
@@ -124,10 +22,15 @@ def _tube(limb: Limb, grid: tuple[Field, Field]) -> tuple[Field, Field]:
     height = np.full(x.shape, -9.0, np.float32)
     for start, end, first, last in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
         bone = end - start
-        along = ((x - np.float32(start[0])) * np.float32(bone[0]) + (y - np.float32(start[1])) * np.float32(bone[1])) / np.float32(bone @ bone)
+        along = (
+            (x - np.float32(start[0])) * np.float32(bone[0]) + (y - np.float32(start[1])) * np.float32(bone[1])
+        ) / np.float32(bone @ bone)
         along = np.clip(along, 0.0, 1.0)
         radius = np.float32(first) + along * np.float32(last - first)
-        across = cv2.magnitude(x - np.float32(start[0]) - along * np.float32(bone[0]), y - np.float32(start[1]) - along * np.float32(bone[1]))
+        across = cv2.magnitude(
+            x - np.float32(start[0]) - along * np.float32(bone[0]),
+            y - np.float32(start[1]) - along * np.float32(bone[1]),
+        )
         inner = np.maximum(inner, radius - across)
         height = np.maximum(height, cv2.sqrt(np.maximum(radius * radius - across * across, 0.0)))
     return height + np.float32(limb.lift), inner
@@ -136,35 +39,48 @@ def _tube(limb: Limb, grid: tuple[Field, Field]) -> tuple[Field, Field]:
 def _paths(look: HandLook, *, unit_px: float, origin: Points) -> list[Limb]:
     """Return the limbs in pixels of the picture."""
     flip = np.array([look.side, 1.0])
-    return [limb._replace(path=limb.path * flip * unit_px + origin) for limb in _limbs(look)]
+    return [limb._replace(path=limb.path * flip * unit_px + origin) for limb in limbs_of(look)]
 
 
 def render_hand(look: HandLook, light: Light, *, unit_px: float, rng: np.random.Generator) -> tuple[Field, Field]:
     """Return a hand's linear colour (h, w, 3) and coverage (h, w), finger tips down, the arm cut by the upper edge.
 
     Args:
+        look: the hand.
+        light: in the frame of this picture.
         unit_px: width of the palm in pixels.
+        rng: feeds the skin's texture.
     """
     left, right, top, bottom = 1.25, 1.25, 0.55 + 0.8 * look.forearm, 2.35
     width, height_px = round((left + right) * unit_px), round((top + bottom) * unit_px)
     origin = np.array([left, top]) * unit_px
-    ticks_x = ((np.arange(width, dtype=np.float32) - np.float32(origin[0])) / np.float32(unit_px))[None, :] * np.float32(look.side)
+    ticks_x = ((np.arange(width, dtype=np.float32) - np.float32(origin[0])) / np.float32(unit_px))[
+        None, :
+    ] * np.float32(look.side)
     ticks_y = ((np.arange(height_px, dtype=np.float32) - np.float32(origin[1])) / np.float32(unit_px))[:, None]
     grid = (np.repeat(ticks_x, height_px, axis=0), np.repeat(ticks_y, width, axis=1))
-    relief, inner, crease = np.zeros(grid[0].shape, np.float32), np.full(grid[0].shape, -9.0, np.float32), np.zeros(grid[0].shape, np.float32)
-    for limb in _limbs(look):
+    relief, inner, crease = (
+        np.zeros(grid[0].shape, np.float32),
+        np.full(grid[0].shape, -9.0, np.float32),
+        np.zeros(grid[0].shape, np.float32),
+    )
+    for limb in limbs_of(look):
         tube, depth = _tube(limb, grid)
-        seam = np.exp(-((depth * unit_px / (0.035 * unit_px)) ** 2)) * (inner > 0.02) * (limb.nail or limb.lift > 0.05)
-        crease = np.maximum(crease * (depth < 0.0), seam.astype(np.float32) * np.float32(0.75))
+        if limb.joints:
+            # Fingers melt into the palm: their outline shows only beyond the knuckles.
+            start = FINGER_ROOTS[0, 1] - 0.06 if limb.path[0, 1] > 0.5 else 0.62
+            free = np.clip((grid[1] - np.float32(start)) / np.float32(0.28), 0.0, 1.0)
+            seam = cv2.exp(-((depth / np.float32(0.03)) ** 2)) * (inner > 0.02) * free * np.float32(0.8)
+            crease = np.maximum(crease * np.where(depth < 0.0, 1.0, 1.0 - free), seam).astype(np.float32)
         relief = np.where(depth > 0, np.maximum(relief, tube), relief)
         inner = np.maximum(inner, depth)
     alpha = np.clip(inner * np.float32(unit_px) + 0.5, 0.0, 1.0)
-    relief = cv2.GaussianBlur(relief, (0, 0), 0.035 * unit_px)
+    relief = cv2.GaussianBlur(relief, (0, 0), 0.04 * unit_px)
     colour = _skin_colour(look, light, relief=relief * np.float32(unit_px * 0.9), crease=crease, rng=rng)
     for limb in _paths(look, unit_px=unit_px, origin=origin):
-        _details(colour, limb, look, unit_px=unit_px)
+        _details(colour, limb, look=look, unit_px=unit_px)
     if look.sleeve is not None:
-        _pull_sleeve(colour, alpha, look, light, origin=origin, unit_px=unit_px, rng=rng)
+        _pull_sleeve(colour, alpha, look=look, light=light, origin=origin, unit_px=unit_px, rng=rng)
     return colour, alpha
 
 
@@ -182,13 +98,13 @@ def _skin_colour(look: HandLook, light: Light, *, relief: Field, crease: Field, 
     return (colour * (1.0 + 0.035 * pores)[..., None]).astype(np.float32)
 
 
-def _stroke(shape: tuple[int, int], outline: Points, blur_px: float) -> Field:
+def _stroke(shape: tuple[int, int], outline: Points, *, blur_px: float) -> Field:
     mask = np.zeros(shape, np.uint8)
     cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
     return cv2.GaussianBlur(mask, (0, 0), max(blur_px, 0.3)).astype(np.float32) / np.float32(255)
 
 
-def _details(colour: Field, limb: Limb, look: HandLook, *, unit_px: float) -> None:
+def _details(colour: Field, limb: Limb, *, look: HandLook, unit_px: float) -> None:
     """Darken joints and draw the nail of one limb, in place."""
     for joint in limb.joints:
         along = limb.path[min(joint + 1, len(limb.path) - 1)] - limb.path[joint - 1]
@@ -196,40 +112,78 @@ def _details(colour: Field, limb: Limb, look: HandLook, *, unit_px: float) -> No
         across = np.array([-along[1], along[0]]) * limb.radii[joint] * unit_px
         for offset in (-0.035, 0.035) if look.back else (0.0, 0.05):
             middle = limb.path[joint] + along * offset * unit_px
-            arc = spline(np.stack([middle - 0.62 * across, middle + 0.02 * unit_px * along, middle + 0.62 * across]), steps=5)
-            line = _stroke(colour.shape[:2], ribbon(arc, 0.018 * unit_px), 0.010 * unit_px)
+            arc = spline(
+                np.stack([middle - 0.62 * across, middle + 0.02 * unit_px * along, middle + 0.62 * across]),
+                steps=5,
+            )
+            line = _stroke(colour.shape[:2], ribbon(arc, 0.018 * unit_px), blur_px=0.010 * unit_px)
             colour *= 1.0 - line[..., None] * np.array([0.32, 0.42, 0.44], np.float32)
     if limb.nail and look.back:
-        _nail(colour, limb, look, unit_px=unit_px)
+        _nail(colour, limb, look=look, unit_px=unit_px)
 
 
-def _nail(colour: Field, limb: Limb, look: HandLook, *, unit_px: float) -> None:
+def _nail(colour: Field, limb: Limb, *, look: HandLook, unit_px: float) -> None:
     along = limb.path[-1] - limb.path[-2]
     along = along / max(float(np.linalg.norm(along)), 1e-6)
     across = np.array([-along[1], along[0]])
     radius = limb.radii[-1] * unit_px
     turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     cos, sin = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.75, np.sin(turn)
-    outline = limb.path[-1] + 0.34 * radius * along + (0.62 * radius * cos)[:, None] * across + (0.62 * radius * sin)[:, None] * along
-    plate, edge = _stroke(colour.shape[:2], outline, 0.4), _stroke(colour.shape[:2], outline, 0.03 * unit_px)
+    outline = (
+        limb.path[-1]
+        + 0.34 * radius * along
+        + (0.62 * radius * cos)[:, None] * across
+        + (0.62 * radius * sin)[:, None] * along
+    )
+    plate, edge = (
+        _stroke(colour.shape[:2], outline, blur_px=0.4),
+        _stroke(colour.shape[:2], outline, blur_px=0.03 * unit_px),
+    )
     colour *= 1.0 - 0.45 * edge[..., None]
     lit = cv2.GaussianBlur(colour, (0, 0), 0.05 * unit_px) / np.maximum(skin_tone(look.depth), 0.02)
-    tone = np.asarray(look.nail, np.float32) if look.nail else 0.72 * skin_tone(look.depth) + np.array([0.27, 0.16, 0.15], np.float32)
+    tone = (
+        np.asarray(look.nail, np.float32)
+        if look.nail
+        else 0.72 * skin_tone(look.depth) + np.array([0.27, 0.16, 0.15], np.float32)
+    )
     colour += plate[..., None] * (np.clip(lit * 1.55, 0, 1.6) * tone - colour)
-    gleam = _stroke(colour.shape[:2], limb.path[-1] + 0.30 * radius * along - 0.2 * radius * across + (outline - outline.mean(axis=0)) * 0.25, 0.02 * unit_px)
+    gleam = _stroke(
+        colour.shape[:2],
+        limb.path[-1] + 0.30 * radius * along - 0.2 * radius * across + (outline - outline.mean(axis=0)) * 0.25,
+        blur_px=0.02 * unit_px,
+    )
     colour += 0.22 * gleam[..., None]
 
 
 def _pull_sleeve(
-    colour: Field, alpha: Field, look: HandLook, light: Light, *, origin: Points, unit_px: float, rng: np.random.Generator
+    colour: Field,
+    alpha: Field,
+    *,
+    look: HandLook,
+    light: Light,
+    origin: Points,
+    unit_px: float,
+    rng: np.random.Generator,
 ) -> None:
     """Cover the forearm with a cuff, in place."""
     height, width = alpha.shape
     end = origin[1] - 0.42 * unit_px
     half = 0.52 * unit_px
-    outline = np.array([(origin[0] - half * 1.1, -4.0), (origin[0] + half * 1.1, -4.0), (origin[0] + half, end), (origin[0], end + 0.06 * unit_px), (origin[0] - half, end)])
-    cuff = _stroke((height, width), outline, 0.5)
-    across = np.clip((np.arange(width, dtype=np.float32)[None, :] - np.float32(origin[0])) / np.float32(half * 1.15), -0.99, 0.99)
+    outline = np.array(
+        [
+            (origin[0] - half * 1.1, -4.0),
+            (origin[0] + half * 1.1, -4.0),
+            (origin[0] + half, end),
+            (origin[0], end + 0.06 * unit_px),
+            (origin[0] - half, end),
+        ]
+    )
+    cuff = _stroke((height, width), outline, blur_px=0.5)
+    across = np.clip(
+        (np.arange(width, dtype=np.float32)[None, :] - np.float32(origin[0])) / np.float32(half * 1.15),
+        -0.99,
+        0.99,
+    )
     drum = np.repeat(cv2.sqrt(1 - across * across), height, axis=0) * np.float32(half)
     folds = noise(rng, (height, width), cells=6, octaves=2) * np.float32(0.05 * unit_px)
     received, _ = illuminate(drum + folds, light, wrap=0.2)
@@ -238,7 +192,9 @@ def _pull_sleeve(
     np.maximum(alpha, cuff, out=alpha)
 
 
-def hand_picture(look: HandLook, light: Light, *, unit_px: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def hand_picture(
+    look: HandLook, light: Light, *, unit_px: float, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Return the hand as a photo on white (h, w, 3) uint8 and its mask (h, w) bool."""
     colour, alpha = render_hand(look, light, unit_px=unit_px, rng=rng)
     image = 0.97 + alpha[..., None] * (colour - 0.97)

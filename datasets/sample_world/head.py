@@ -137,7 +137,7 @@ class Head:
         return np.array([[cos, -sin], [sin, cos]])
 
     def surface(self, points: Points, *, lift: float | Points = 0.0) -> Points:
-        """Return points (n, 2) of the head's front view as (n, 3) on its surface, raised by `lift` towards the viewer."""
+        """Return front-view points (n, 2) as (n, 3) on the head's surface, raised by `lift` towards the viewer."""
         heights, half, depth = self.profile
         width = np.interp(points[:, 1], heights, half)
         inside = np.sqrt(np.clip(width**2 - points[:, 0] ** 2, 0.0, None))
@@ -253,12 +253,25 @@ def _mouth(head: Head) -> Points:
     upper, lower = shape.lip_upper * bow, shape.lip_lower * bow
     x_outer = np.array([-1, -0.62, -0.21, 0, 0.21, 0.62, 1, 0.62, 0.26, 0, -0.26, -0.62])
     corner, drop = -0.10 * smile + 0.35 * gap, gap
-    y_top = np.array([corner, -0.62 * upper + 0.25 * corner, -upper, -0.80 * upper, -upper, -0.62 * upper + 0.25 * corner])
+    y_top = np.array(
+        [corner, -0.62 * upper + 0.25 * corner, -upper, -0.80 * upper, -upper, -0.62 * upper + 0.25 * corner]
+    )
     y_low = np.array([corner, 0.62 * lower + 0.80 * drop + 0.2 * corner, 0.96 * lower + drop, lower + drop,
                       0.96 * lower + drop, 0.62 * lower + 0.80 * drop + 0.2 * corner])  # fmt: skip
     x_inner = np.array([-0.86, -0.30, 0, 0.30, 0.86, 0.30, 0, -0.30])
     part = 0.75 * corner
-    y_inner = np.array([part, 0.08 * part, 0.012, 0.08 * part, part, 0.92 * drop + 0.1 * part, drop + 0.012, 0.92 * drop + 0.1 * part])
+    y_inner = np.array(
+        [
+            part,
+            0.08 * part,
+            0.012,
+            0.08 * part,
+            part,
+            0.92 * drop + 0.1 * part,
+            drop + 0.012,
+            0.92 * drop + 0.1 * part,
+        ]
+    )
     front = np.column_stack([np.concatenate([x_outer, x_inner]) * half, np.concatenate([y_top, y_low, y_inner])])
     lift = np.where(np.abs(front[:, 0]) > 0.7 * half, 0.0, 0.09)
     return head.on_face(front + np.array([0.0, shape.mouth_y]), lift=lift)

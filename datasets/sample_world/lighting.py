@@ -74,6 +74,7 @@ def illuminate(
 
     Args:
         relief: (h, w) heights in raster steps.
+        light: in the frame of the raster.
         wrap: how far light reaches around the form, one number or one for each channel.
         gloss: exponent of the highlight.
     """

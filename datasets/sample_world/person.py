@@ -38,6 +38,7 @@ def draw_person(rng: np.random.Generator, *, glasses: float = 0.15, hats: float 
     """Return a person: a mix of traits drawn one by one, so that no two faces share all of them.
 
     Args:
+        rng: source of all traits.
         glasses: probability of eyeglasses.
         hats: probability of a hat.
     """
@@ -134,15 +135,29 @@ def _draw_makeup(rng: np.random.Generator, *, masculine: bool, depth: float, hai
 
 def _draw_hair(rng: np.random.Generator, *, masculine: bool, depth: float, old: float) -> HairStyle:
     kinds = ["bald", "buzz", "short", "swept", "tied", "bob", "long", "waves", "curls"]
-    odds = [0.10, 0.16, 0.30, 0.20, 0.03, 0.02, 0.05, 0.03, 0.11] if masculine else [0.01, 0.02, 0.06, 0.08, 0.16, 0.20, 0.24, 0.15, 0.08]
+    odds = (
+        [0.10, 0.16, 0.30, 0.20, 0.03, 0.02, 0.05, 0.03, 0.11]
+        if masculine
+        else [0.01, 0.02, 0.06, 0.08, 0.16, 0.20, 0.24, 0.15, 0.08]
+    )
     kind = str(rng.choice(kinds, p=odds))
-    index = 7 + int(rng.integers(2)) if rng.random() < 0.75 * max(old - 0.35, 0) else int(rng.integers(7 if depth < 0.4 else 3))
+    index = (
+        7 + int(rng.integers(2))
+        if rng.random() < 0.75 * max(old - 0.35, 0)
+        else int(rng.integers(7 if depth < 0.4 else 3))
+    )
     colour = HAIR_COLOURS[index] * rng.uniform(0.85, 1.12)
-    volume = {"buzz": 0.03, "tied": 0.05, "short": 0.15, "swept": 0.22, "curls": 0.42}.get(kind, 0.16) * rng.uniform(0.75, 1.3)
+    volume = {"buzz": 0.03, "tied": 0.05, "short": 0.15, "swept": 0.22, "curls": 0.42}.get(kind, 0.16) * rng.uniform(
+        0.75, 1.3
+    )
     hairline = rng.uniform(-1.02, -0.86)
     if kind in ("short", "bob", "long", "waves") and rng.random() < 0.35:
         hairline = rng.uniform(-0.68, -0.36)
-    length = {"bob": rng.uniform(0.8, 1.45), "long": rng.uniform(1.9, 2.9), "waves": rng.uniform(1.3, 2.4)}.get(kind, rng.uniform(0.0, 0.3))
+    length = {
+        "bob": rng.uniform(0.8, 1.45),
+        "long": rng.uniform(1.9, 2.9),
+        "waves": rng.uniform(1.3, 2.4),
+    }.get(kind, rng.uniform(0.0, 0.3))
     return HairStyle(
         kind=kind,
         colour=_as_colour(np.clip(colour, 0.04, 0.95)),

@@ -1,0 +1,84 @@
+"""Random changes of training samples: one warp for image and masks, and photometric changes by albumentations."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.geometry import Affine, compose, scaling
+from configs.schema import AugmentSection
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for the newest version
+import albumentations as A
+
+Image8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Changes image and masks together; every decision comes from the generator that is handed in."""
+
+    section: AugmentSection
+    photometric: A.Compose
+
+    def __call__(
+        self, rng: np.random.Generator, *, image: Image8, masks: NDArray[np.uint8], size: int
+    ) -> tuple[Image8, NDArray[np.uint8]]:
+        """Return image (S, S, 3) and masks (S, S, C) after a random warp and random photometric changes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            masks: (H, W, C) uint8 0/1.
+            size: side S of the result in pixels.
+        """
+        matrix = self._draw_warp(rng, image.shape[:2], size)
+        seed = int(rng.integers(2**31))
+        image, masks = warp(matrix, image=image, masks=masks, size=size)
+        self.photometric.set_random_seed(seed)
+        return self.photometric(image=image)["image"], masks
+
+    def _draw_warp(self, rng: np.random.Generator, source_size: tuple[int, int], size: int) -> Affine:
+        section = self.section
+        flip = rng.random() < section.flip_share
+        angle = math.radians(rng.uniform(-section.rotation_deg, section.rotation_deg))
+        scale = rng.uniform(*section.scale)
+        shift = rng.uniform(-section.translation, section.translation, 2) * size
+        cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+        mirrored = -1.0 if flip else 1.0
+        linear = np.array([[cosine * mirrored, -sine], [sine * mirrored, cosine]])
+        centre = np.full(2, (size - 1) / 2)
+        about_centre = np.hstack([linear, (centre + shift - linear @ centre)[:, None]])
+        return compose(about_centre, scaling(source_size, (size, size)))
+
+
+def warp(matrix: Affine, *, image: Image8, masks: NDArray[np.uint8], size: int) -> tuple[Image8, NDArray[np.uint8]]:
+    """Return image (S, S, 3) and masks (S, S, C) moved by `matrix`; both are mirrored beyond the edge and agree."""
+    border = cv2.BORDER_REFLECT_101
+    moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+    moved_masks = cv2.warpAffine(masks, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=border)
+    return moved, moved_masks.reshape(size, size, -1)
+
+
+def build_augmenter(section: AugmentSection) -> Augmenter:
+    """Return the augmenter that the configuration describes."""
+    steps: list[Any] = [
+        A.ColorJitter(
+            brightness=(1 - section.brightness, 1 + section.brightness),
+            contrast=(1 - section.contrast, 1 + section.contrast),
+            saturation=(1 - section.saturation, 1 + section.saturation),
+            hue=(-section.hue, section.hue),
+            p=section.photometric_share,
+        ),
+        A.ToGray(p=section.grey_share),
+        A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 7))], p=section.blur_share),
+        A.ImageCompression(quality_range=(40, 95), p=section.jpeg_share),
+        A.GaussNoise(std_range=(0.01, 0.06), p=section.noise_share),
+    ]
+    return Augmenter(section, A.Compose(steps))

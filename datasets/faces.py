@@ -1,0 +1,175 @@
+"""The training set: records to samples, occluded and augmented on the way, repeatable sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Sampler
+
+from common.errors import RecordError
+from common.geometry import scaling
+from common.image_io import read_image, read_label, read_mask
+from common.labels import FacePolicy, full_mask, visible_mask
+from common.sample import Sample
+from common.seeding import ORDER_STREAM, generator
+from datasets.augment import Augmenter, warp
+from datasets.prepared import FaceRecord
+
+Image8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Key = tuple[int, int]
+
+
+class Occluded(Protocol):
+    """What this room needs to know of a synthetic sample."""
+
+    @property
+    def image(self) -> Image8: ...  # noqa: D102
+    @property
+    def visible(self) -> Mask: ...  # noqa: D102
+    @property
+    def full(self) -> Mask: ...  # noqa: D102
+
+
+class Synthesise(Protocol):
+    """Puts an occluder on a face; see `occlusion_gen.synthesiser.Synthesiser`."""
+
+    def __call__(self, rng: np.random.Generator, *, image: Image8, label: Image8) -> Occluded: ...  # noqa: D102
+
+
+class FaceOcclusionDataset(Dataset[Sample]):
+    """Samples by (epoch, index); equal seeds and keys give equal bytes in any worker, rank and order.
+
+    Args:
+        records: the faces.
+        size: side S of the samples in pixels.
+        policy: what counts as face.
+        seed: of the run.
+        stream: keeps training and validation draws apart, see `common.seeding`.
+        synthesise: puts occluders on records that ask for it; None leaves all as they are.
+        augment: random changes; None only resizes.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[FaceRecord],
+        *,
+        size: int,
+        policy: FacePolicy,
+        seed: int,
+        stream: int,
+        synthesise: Synthesise | None = None,
+        augment: Augmenter | None = None,
+    ) -> None:
+        self.records = records
+        self.size = size
+        self.policy = policy
+        self.seed = seed
+        self.stream = stream
+        self.synthesise = synthesise
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Return the sample of (epoch, index).
+
+        Raises:
+            RecordError: a file is damaged; training stops rather than go on without it.
+        """
+        epoch, index = key
+        record = self.records[index]
+        rng = generator(self.seed, self.stream, epoch, index)
+        image, visible, full = self._load(record, rng)
+        masks = np.dstack([visible, full]).astype(np.uint8)
+        if self.augment is not None:
+            image, masks = self.augment(rng, image=image, masks=masks, size=self.size)
+        else:
+            image, masks = _resize(image, masks, self.size)
+        return Sample(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            visible=torch.from_numpy(masks[None, ..., 0].copy()),
+            full=torch.from_numpy(masks[None, ..., 1].copy()),
+            valid=torch.ones(2, self.size, self.size, dtype=torch.bool),
+            id=record.id,
+        )
+
+    def _load(self, record: FaceRecord, rng: np.random.Generator) -> tuple[Image8, Mask, Mask]:
+        image, label = read_image(record.image), read_label(record.label)
+        if image.shape[:2] != label.shape:
+            raise RecordError(
+                f"{record.label}: label is {label.shape} but its image is {image.shape[:2]} (height, width); run the "
+                "command that prepared the folder again",
+                outcome="bad_label",
+            )
+        if record.occlude and self.synthesise is not None:
+            occluded = self.synthesise(rng, image=image, label=label)
+            return occluded.image, occluded.visible, occluded.full
+        full = read_mask(record.full) if record.full is not None else full_mask(label, self.policy)
+        return image, visible_mask(label, self.policy), full
+
+
+class ImageStream(Sampler[Key]):
+    """Keys (epoch, index) of an endless stream of images, a pure function of how many were seen.
+
+    Every epoch visits each record once, in an order drawn from (seed, epoch). Rank r of R takes the positions
+    k with k mod R = r, so that a global batch is the same set of images for any number of ranks.
+
+    Args:
+        length: number of records.
+        start: images already seen, over all ranks.
+        stop: images seen at the end.
+    """
+
+    def __init__(self, length: int, *, seed: int, start: int, stop: int, rank: int = 0, ranks: int = 1) -> None:
+        self.length = length
+        self.seed = seed
+        self.start = start
+        self.stop = stop
+        self.rank = rank
+        self.ranks = ranks
+
+    def __len__(self) -> int:
+        return len(range(self.start + self.rank, self.stop, self.ranks))
+
+    def __iter__(self) -> Iterator[Key]:
+        order_epoch, order = -1, np.empty(0, dtype=np.int64)
+        for position in range(self.start + self.rank, self.stop, self.ranks):
+            epoch, place = divmod(position, self.length)
+            if epoch != order_epoch:
+                order_epoch, order = epoch, generator(self.seed, ORDER_STREAM, epoch).permutation(self.length)
+            yield epoch, int(order[place])
+
+
+def fixed_keys(length: int) -> list[Key]:
+    """Return the keys of a validation pass: every record once, in order, always the same draw."""
+    return [(0, index) for index in range(length)]
+
+
+def start_worker(_: int) -> None:
+    """Keep a loader process to one core; pass as `worker_init_fn`."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Return a batch: tensors stacked along a leading axis N, ids joined by newlines."""
+    return Sample(
+        image=torch.stack([sample.image for sample in samples]),  # (N, 3, S, S)
+        visible=torch.stack([sample.visible for sample in samples]),  # (N, 1, S, S)
+        full=torch.stack([sample.full for sample in samples]),  # (N, 1, S, S)
+        valid=torch.stack([sample.valid for sample in samples]),  # (N, 2, S, S)
+        id="\n".join(sample.id for sample in samples),
+    )
+
+
+def _resize(image: Image8, masks: NDArray[np.uint8], size: int) -> tuple[Image8, NDArray[np.uint8]]:
+    if image.shape[:2] == (size, size):
+        return image, masks
+    return warp(scaling(image.shape[:2], (size, size)), image=image, masks=masks, size=size)

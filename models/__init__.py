@@ -1,0 +1,1 @@
+"""Networks, losses, weights and the predictor."""

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from common.image_io import read_image, write_image, write_mask
+from tests.stand_ins import ColourPredictor, FixedDetector, photo_with_face, save_tiny_weights
+
+evaluation = importlib.import_module("eval")
+REPOSITORY = Path(__file__).resolve().parent.parent
+SIZE = (64, 64)  # the stand-in's own input: resizing changes nothing and scores are exact
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A set of three photos: found exactly; 8 of 32 rows invented; and nothing to find."""
+    truth = np.zeros(SIZE, bool)
+    truth[10:42, 8:40] = True
+    for name, photo, mask in (
+        ("exact", photo_with_face(SIZE, (8, 10, 32, 40), hidden_rows=8), truth),
+        ("invented", photo_with_face(SIZE, (8, 10, 32, 40)), truth),
+        ("empty", photo_with_face(SIZE, (0, 0, 0, 0)), np.zeros(SIZE, bool)),
+    ):
+        write_image(tmp_path / "set" / "images" / f"{name}.png", photo)
+        write_mask(tmp_path / "set" / "masks" / f"{name}.png", mask)
+        write_mask(tmp_path / "set" / "ignore" / f"{name}.png", np.arange(64)[:, None].repeat(64, 1) >= 42)
+    weights = tmp_path / "run" / "checkpoints" / "best.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"a stand-in reads no file")
+    content = {
+        "data": {"root": str(tmp_path), "prepared": str(tmp_path)},
+        "weights": str(weights),
+        "sets": {"drawn": {"root": str(tmp_path / "set")}},
+    }
+    path = tmp_path / "eval.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, config: Path, *overrides: str, outputs: tuple[str, ...] = ()) -> None:
+    monkeypatch.setattr(evaluation.Predictor, "from_file", ColourPredictor.loader(*outputs))
+    monkeypatch.setattr(sys, "argv", ["eval.py", str(config), *overrides])
+    evaluation.main()
+
+
+def rows_of(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "per_image.csv").open(encoding="utf-8") as stream:
+        return {row["id"]: row for row in csv.DictReader(stream)}
+
+
+def test_scores_are_exact(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, config)
+    folder = tmp_path / "run" / "eval" / "drawn"
+    rows = rows_of(folder)
+    assert {name: float(row["face_iou"]) for name, row in rows.items()} == {"exact": 1, "invented": 0.8, "empty": 1}
+    assert [rows["invented"][name] for name in ("tp", "fp", "fn", "tn", "pixels")] == [
+        "1024",
+        "256",
+        "0",
+        "2816",
+        "4096",
+    ]
+    assert float(rows["exact"]["full_baseline_iou"]) == 0.8
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["set"] == "drawn"
+    assert summary["n"] == 3
+    assert summary["threshold"] == 0.5
+    assert summary["face_iou"] == pytest.approx(2.8 / 3)
+    face, background = 2048 / 2304, (3 * 4096 - 2304) / (3 * 4096 - 2048)
+    assert summary["miou"] == pytest.approx((face + background) / 2)
+    assert summary["pixel_accuracy"] == pytest.approx(1 - 256 / (3 * 4096))
+    assert summary["full_face_baseline_iou"] == pytest.approx((0.8 + 0.8 + 1) / 3)
+    low, high = summary["face_iou_interval"]
+    assert 0.8 <= low <= summary["face_iou"] <= high <= 1
+    assert json.loads((folder.parent / "summary.json").read_text()) == [summary]
+    assert read_image(folder / "worst_cases.jpg").shape == (2 * 216, 2 * 4 * 200, 3)
+    printed = capsys.readouterr().out
+    assert "0.9333" in printed
+    assert str(folder / "worst_cases.jpg") in printed
+
+
+def test_ignored_pixels_are_not_scored(monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path) -> None:
+    run(monkeypatch, config, "sets.drawn.ignore=ignore")
+    rows = rows_of(tmp_path / "run" / "eval" / "drawn")
+    assert rows["invented"]["face_iou"] == "1.000000"
+    assert rows["invented"]["pixels"] == str(42 * 64)
+
+
+def test_model_without_full_has_no_baseline(monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path) -> None:
+    run(monkeypatch, config, outputs=("visible",))
+    assert "full_baseline_iou" not in rows_of(tmp_path / "run" / "eval" / "drawn")["exact"]
+    assert (
+        json.loads((tmp_path / "run" / "eval" / "drawn" / "summary.json").read_text())["full_face_baseline_iou"] is None
+    )
+
+
+def test_batches_change_nothing_and_other_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, config)
+    table = tmp_path / "run" / "eval" / "drawn" / "per_image.csv"
+    first = table.read_bytes()
+    run(monkeypatch, config, "batch_size=1", "worst_cases=0")
+    assert table.read_bytes() == first
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, config, "threshold=0.7")
+    assert caught.value.code == 2
+    assert "threshold: None -> 0.7" in capsys.readouterr().err
+    assert table.read_bytes() == first
+
+
+def test_no_face_falls_back_to_the_whole_photo(monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(evaluation, "YuNetDetector", FixedDetector)
+    monkeypatch.setattr(evaluation, "require_yunet", lambda: Path("none.onnx"))
+    run(monkeypatch, config, "sets.drawn.crop=detect")
+    summary = json.loads((tmp_path / "run" / "eval" / "drawn" / "summary.json").read_text())
+    assert summary["no_face"] == 3
+    assert summary["face_iou"] == pytest.approx(2.8 / 3)  # the photo is square: the centred square is the photo
+    assert rows_of(tmp_path / "run" / "eval" / "drawn")["exact"]["face_found"] == "0"
+
+
+def test_photos_of_any_shape_are_scored_at_their_own_size(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path
+) -> None:
+    truth = np.zeros((300, 200), bool)
+    truth[60:200, 50:150] = True
+    for path in (tmp_path / "set").rglob("*.png"):
+        path.unlink()
+    write_image(tmp_path / "set" / "images" / "tall.png", photo_with_face((300, 200), (50, 60, 100, 140)))
+    write_mask(tmp_path / "set" / "masks" / "tall.png", truth)
+    run(monkeypatch, config)
+    row = rows_of(tmp_path / "run" / "eval" / "drawn")["tall"]
+    assert row["pixels"] == "60000"
+    assert float(row["face_iou"]) > 0.96  # the edge of the square moves by at most a pixel or two of 64
+
+
+@pytest.mark.parametrize("crop", ["resize", "detect"])
+def test_damaged_photo_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], crop: str
+) -> None:
+    monkeypatch.setattr(evaluation, "YuNetDetector", FixedDetector)
+    monkeypatch.setattr(evaluation, "require_yunet", lambda: Path("none.onnx"))
+    path = tmp_path / "set" / "images" / "invented.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, config, f"sets.drawn.crop={crop}")
+    assert caught.value.code == 2
+    assert "invented.png" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "eval" / "drawn" / "summary.json").exists()
+
+
+def test_mask_of_another_size_names_both(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mask(tmp_path / "set" / "masks" / "exact.png", np.zeros((32, 48), bool))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, config)
+    message = capsys.readouterr().err
+    assert "exact.png is 32 x 48" in message
+    assert "exact.png is 64 x 64" in message
+
+
+def test_missing_weights_say_what_to_add(
+    monkeypatch: pytest.MonkeyPatch, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, config, "weights=null")
+    assert caught.value.code == 2
+    assert "Add weights=FILE" in capsys.readouterr().err
+
+
+def test_dry_run_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, config, "threshold=0.6", "--dry-run")
+    printed = capsys.readouterr().out
+    assert "threshold: 0.6" in printed
+    assert "drawn (n = 3)" in printed
+    assert not (tmp_path / "run" / "eval").exists()
+
+
+def test_script_with_a_real_network(config: Path, tmp_path: Path) -> None:
+    save_tiny_weights(tmp_path / "run" / "checkpoints" / "best.safetensors", size=32)
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "eval.py"), str(config), "device=cpu", "worst_cases=1"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    (summary,) = json.loads((tmp_path / "run" / "eval" / "summary.json").read_text())
+    assert summary["n"] == 3
+    assert 0 <= summary["face_iou"] <= 1
+    assert f"{summary['face_iou']:.4f}" in done.stdout
