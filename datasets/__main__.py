@@ -39,7 +39,8 @@ def main() -> None:
         seed=options.seed,
         processes=options.processes,
     )
-    print(f"{options.out}: {written}")
+    counts = ", ".join(f"{name} {count}" for name, count in written["counts"].items())
+    print(f"{options.out}: {'already there' if written['reused'] else 'drawn'}; files: {counts}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def read_landmarks(path: Path) -> NDArray[np.float64]:
         raise LandmarkError(f"{path}: no landmarks for this photo; detect them, or leave the photo out",
                             outcome="no_landmarks")  # fmt: skip
     try:
-        points = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:  # unlike `numpy.load`, this never opens an archive or a pickle
+            points = np.lib.format.read_array(stream, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise LandmarkError(
             f"{path}: expected a NumPy array of numbers, found something else ({error}); save it with numpy.save",

@@ -49,10 +49,12 @@ def make_network(spec: NetworkSpec, *, hub_weights: str | None = None) -> torch.
             in_channels=3,
             classes=len(spec.outputs),
         )
-    except KeyError as error:
-        known = ", ".join(sorted(smp.encoders.encoders))
-        raise UserError(f"model.encoder {spec.encoder!r} is unknown; known: {known}, and tu-NAME of timm") from error
-    except (OSError, RuntimeError) as error:
+    except (KeyError, OSError, RuntimeError) as error:
+        if isinstance(error, KeyError) or hub_weights is None:  # timm says RuntimeError
+            known = ", ".join(sorted(smp.encoders.encoders))
+            raise UserError(
+                f"model.encoder {spec.encoder!r} is unknown; known: {known}, and tu-NAME of timm"
+            ) from error
         raise UserError(
             f"weights {hub_weights!r} of {spec.encoder} could not be had ({error}); download them elsewhere and give "
             "the file as model.encoder_weights=FILE, or start from random weights with model.encoder_weights=null"

@@ -13,8 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypedDict, cast
 
 import cv2
+from tqdm import tqdm
 
 from common.errors import UserError
 from common.image_io import write_bytes
@@ -51,6 +53,22 @@ class WorldSize:
             )
 
 
+class WrittenWorld(TypedDict):
+    """What lies in a sample world.
+
+    Attributes:
+        counts: files below each folder.
+        arguments: that it was written with.
+        paths: of the data sets.
+        reused: whether it was there already.
+    """
+
+    counts: dict[str, int]
+    arguments: dict[str, int]
+    paths: dict[str, Path]
+    reused: bool
+
+
 def write_sample_world(
     out: Path,
     *,
@@ -62,7 +80,7 @@ def write_sample_world(
     photo_size: int = 512,
     seed: int = 0,
     processes: int = 1,
-) -> dict[str, object]:
+) -> WrittenWorld:
     """Return what was written below `out`: the counts, the paths of the data sets, and whether it was there already.
 
     Args:
@@ -95,13 +113,13 @@ def write_sample_world(
 
 def _draw(world: World, jobs: list[tuple[str, int]], *, processes: int) -> None:
     if processes <= 1:
-        for job in jobs:
+        for job in tqdm(jobs, desc="draw", unit="thing"):
             _run(world, job)
         return
     # Spawned, not forked: a fork would copy the locks of whatever threads the caller has started.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_single_thread) as pool:
-        for _ in pool.map(partial(_run, world), jobs, chunksize=4):
+        for _ in tqdm(pool.map(partial(_run, world), jobs, chunksize=4), desc="draw", total=len(jobs), unit="thing"):
             pass
 
 
@@ -146,12 +164,13 @@ def _counts(out: Path) -> dict[str, int]:
     return {folder.name: sum(1 for path in folder.rglob("[!.]*") if path.is_file()) for folder in folders}
 
 
-def _answer(out: Path, record: dict[str, object], *, reused: bool) -> dict[str, object]:
+def _answer(out: Path, record: dict[str, object], *, reused: bool) -> WrittenWorld:
     paths = {
         "faces": out / "CelebAMask-HQ", "hands": out / "occluders" / "hands", "objects": out / "occluders" / "objects",
         "textures": out / "textures", "faceocc": out / "FaceOcc", "test": out / "RealOcc",
     }  # fmt: skip
-    return {"counts": record["counts"], "arguments": record["arguments"], "paths": paths, "reused": reused}
+    counts, arguments = cast(dict[str, int], record["counts"]), cast(dict[str, int], record["arguments"])
+    return {"counts": counts, "arguments": arguments, "paths": paths, "reused": reused}
 
 
 def _judge_folder(out: Path, size: WorldSize) -> dict[str, object] | None:

@@ -56,7 +56,7 @@ def test_landmarks_are_drawn_at_their_place() -> None:
     shown = draw_landmarks(GREY, np.array([[7.2, 2.1]]))
     rows, columns = np.nonzero((shown != GREY).any(axis=2))
     assert (np.median(columns), np.median(rows)) == (7, 2)
-    assert rows.size <= 9
+    assert max(abs(columns - 7).max(), abs(rows - 2).max()) <= 2
 
 
 @pytest.mark.parametrize(("count", "columns", "size"), [(1, 3, (20, 20)), (4, 3, (40, 60)), (6, 3, (40, 60))])

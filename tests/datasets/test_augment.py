@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from configs.schema import AugmentSection
+from datasets.augment import build_augmenter
+
+STILL = {"flip_share": 0.0, "rotation_deg": 0.0, "scale": (1.0, 1.0), "translation": 0.0}
+PLAIN = {
+    "photometric_share": 0.0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
+    "grey_share": 0.0, "blur_share": 0.0, "jpeg_share": 0.0, "noise_share": 0.0,
+}  # fmt: skip
+NOTHING = {**STILL, **PLAIN}
+SIDE = 48
+seeds = st.integers(0, 2**32 - 1)
+
+
+def photo(side: int = SIDE) -> np.ndarray:
+    y, x = np.mgrid[:side, :side] / side
+    smooth = np.dstack([80 + 120 * x, 60 + 100 * y, 200 - 80 * x * y])
+    return np.clip(smooth + np.random.default_rng(0).normal(0, 10, smooth.shape), 0, 255).astype(np.uint8)
+
+
+PHOTO = photo()
+MASKS = np.zeros((SIDE, SIDE, 2), np.uint8)
+MASKS[10:30, 12:33, 0] = 1
+MASKS[5:40, 8:40, 1] = 1
+
+
+def changed(seed: int = 0, *, image: np.ndarray = PHOTO, size: int = SIDE, **options: object) -> tuple:
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, **options}))
+    return augmenter(np.random.default_rng(seed), image=image, masks=MASKS, size=size)
+
+
+def test_nothing_changes_when_all_is_off() -> None:
+    image, masks = changed()
+    assert_array_equal(image, PHOTO)
+    assert_array_equal(masks, MASKS)
+    with_ranges = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1}
+    assert_array_equal(changed(**with_ranges)[0], PHOTO)  # their share is 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric_share": 1.0, "brightness": 0.5},
+        {"photometric_share": 1.0, "contrast": 0.5},
+        {"photometric_share": 1.0, "saturation": 0.5},
+        {"photometric_share": 1.0, "hue": 0.2},
+        {"grey_share": 1.0},
+        {"blur_share": 1.0},
+        {"jpeg_share": 1.0},
+        {"noise_share": 1.0},
+        {"flip_share": 1.0},
+        {"rotation_deg": 30.0},
+        {"scale": (0.7, 0.8)},
+        {"translation": 0.2},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_every_setting_takes_effect(options: dict[str, object]) -> None:
+    results = [changed(seed, **options) for seed in range(6)]
+    assert np.mean([(image != PHOTO).mean() for image, _ in results]) > 0.3
+    geometric = not set(options).isdisjoint(STILL)
+    assert any((masks != MASKS).any() for _, masks in results) == geometric
+    if not {"grey_share", "flip_share"} & set(options):
+        assert len({image.tobytes() for image, _ in results}) > 1
+
+
+def test_settings_do_what_their_names_say() -> None:
+    def channels(**options: object) -> np.ndarray:
+        return np.array([changed(seed, **options)[0].astype(float) for seed in range(12)])
+
+    grey = channels(grey_share=1.0)
+    assert (np.ptp(grey, axis=-1) == 0).all()
+    bright = channels(photometric_share=1.0, brightness=0.3).mean(axis=(1, 2, 3))
+    assert bright.max() > PHOTO.mean() * 1.08
+    assert bright.min() < PHOTO.mean() * 0.92
+    detail = np.abs(np.diff(channels(blur_share=1.0), axis=2)).mean()
+    assert detail < 0.8 * np.abs(np.diff(PHOTO.astype(float), axis=1)).mean()
+    noisy = channels(noise_share=1.0) - PHOTO
+    assert 1.5 < noisy.std(axis=(1, 2, 3)).min()
+    assert noisy.std(axis=(1, 2, 3)).max() < 0.08 * 255
+    hue = channels(photometric_share=1.0, hue=0.02) - PHOTO
+    assert abs(hue).mean() < 25
+
+
+def test_shares_are_kept() -> None:
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, "grey_share": 0.3, "flip_share": 0.5}))
+    rng = np.random.default_rng(0)
+    results = [augmenter(rng, image=PHOTO, masks=MASKS, size=SIDE) for _ in range(300)]
+    assert np.mean([np.ptp(image, axis=-1).max() == 0 for image, _ in results]) == pytest.approx(0.3, abs=0.08)
+    assert np.mean([masks[15, 13, 0] == 0 for _, masks in results]) == pytest.approx(0.5, abs=0.08)
+
+
+@given(seeds, st.sampled_from([32, 48, 80]))
+def test_image_and_masks_move_together(seed: int, size: int) -> None:
+    """A marker painted into the image is found where its mask went."""
+    marked = np.zeros((SIDE, SIDE, 3), np.uint8)
+    marked[MASKS[..., 0] > 0] = 255
+    options = {"flip_share": 0.5, "rotation_deg": 25.0, "scale": (0.8, 1.25), "translation": 0.1}
+    image, masks = changed(seed, image=marked, size=size, **options)
+    assert image.shape == (size, size, 3)
+    assert masks.shape == (size, size, 2)
+    assert set(np.unique(masks)) <= {0, 1}
+    found, expected = image[..., 0] > 127, masks[..., 0] > 0
+    assert (found & expected).sum() / (found | expected).sum() > 0.9
+    assert_allclose(np.argwhere(found).mean(axis=0), np.argwhere(expected).mean(axis=0), atol=0.35)
+    assert not (masks[..., 0] > masks[..., 1]).any()
+
+
+def test_a_flip_is_the_mirror_image() -> None:
+    image, masks = changed(flip_share=1.0)
+    assert_array_equal(image, PHOTO[:, ::-1])
+    assert_array_equal(masks, MASKS[:, ::-1])
+
+
+def test_translation_is_symmetric_and_within_its_share() -> None:
+    shifts = []
+    for seed in range(200):
+        _, masks = changed(seed, translation=0.1)
+        shifts.append(np.argwhere(masks[..., 0]).mean(axis=0) - np.argwhere(MASKS[..., 0]).mean(axis=0))
+    values = np.array(shifts)
+    assert abs(values).max() <= 0.1 * SIDE + 0.5
+    assert (values.min(axis=0) < -0.07 * SIDE).all()
+    assert (values.max(axis=0) > 0.07 * SIDE).all()
+    assert (abs(values.mean(axis=0)) < 0.6).all()
+
+
+def test_the_same_generator_gives_the_same_bytes() -> None:
+    section = AugmentSection()
+    one, two = build_augmenter(section), build_augmenter(section)
+    for seed in range(25):
+        first = one(np.random.default_rng(seed), image=PHOTO, masks=MASKS, size=32)
+        second = two(np.random.default_rng(seed), image=PHOTO, masks=MASKS, size=32)
+        assert first[0].tobytes() == second[0].tobytes()
+        assert first[1].tobytes() == second[1].tobytes()
+        one(np.random.default_rng(seed + 1000), image=PHOTO, masks=MASKS, size=32)  # what came before does not matter
+
+
+def test_input_and_global_generators_are_left_alone() -> None:
+    before = PHOTO.tobytes(), MASKS.tobytes()
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    state = np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    augmenter = build_augmenter(AugmentSection())
+    for seed in range(10):
+        augmenter(np.random.default_rng(seed), image=PHOTO, masks=MASKS, size=SIDE)
+    assert (PHOTO.tobytes(), MASKS.tobytes()) == before
+    assert np.random.get_state()[1].tolist() == state[0]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), state[1])

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from common.errors import RecordError
+from common.image_io import read_image, read_label, write_label, write_mask
+from common.labels import FacePolicy, visible_mask
+from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
+from configs.schema import AugmentSection, NatOccSection, OcclusionSection, PreparedSet, RandOccSection
+from datasets.augment import build_augmenter
+from datasets.faces import FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
+from datasets.prepared import FaceRecord, build_face_set
+from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
+from tests.tiny_world import HOLDOUT, World
+
+POLICY = FacePolicy()
+SIZE = 48
+
+
+@pytest.fixture(scope="module")
+def records(prepared: Path) -> list[FaceRecord]:
+    return build_face_set({"faces": PreparedSet(prepared=prepared)}).records
+
+
+@pytest.fixture(scope="module")
+def synthesiser(world: World) -> Synthesiser:
+    section = OcclusionSection(
+        clean_share=0.2,
+        generators={
+            "hands": NatOccSection(occluders=world.pairs, part="hand", holdout_share=HOLDOUT),
+            "shapes": RandOccSection(textures=world.textures, holdout_share=HOLDOUT),
+        },
+    )
+    return build_synthesiser(section, policy=POLICY, split="train", max_side_px=64)
+
+
+@pytest.fixture(scope="module")
+def dataset(records: list[FaceRecord], synthesiser: Synthesiser) -> FaceOcclusionDataset:
+    return FaceOcclusionDataset(
+        records,
+        size=SIZE,
+        policy=POLICY,
+        seed=3,
+        stream=TRAIN_STREAM,
+        synthesise=synthesiser,
+        augment=build_augmenter(AugmentSection()),
+    )
+
+
+def as_bytes(sample: object) -> tuple[object, ...]:
+    return tuple(part.numpy().tobytes() if isinstance(part, torch.Tensor) else part for part in sample)  # type: ignore[attr-defined]
+
+
+def test_a_sample_has_the_shapes_of_the_contract(dataset: FaceOcclusionDataset) -> None:
+    for epoch in range(3):
+        for index in range(6):
+            sample = dataset[epoch, index]
+            shapes = [(tuple(part.shape), part.dtype) for part in sample[:4]]
+            uint8 = torch.uint8
+            assert shapes[0] == ((3, SIZE, SIZE), uint8)
+            assert shapes[1] == shapes[2] == ((1, SIZE, SIZE), uint8)
+            assert shapes[3] == ((2, SIZE, SIZE), torch.bool)
+            assert not (sample.visible > sample.full).any()
+            assert int(sample.full.max()) == 1
+            assert sample.id == f"faces/{index}"
+
+
+def test_workers_change_no_byte(dataset: FaceOcclusionDataset) -> None:
+    def batches(workers: int) -> list[tuple[object, ...]]:
+        stream = ImageStream(len(dataset), seed=3, start=0, stop=16)
+        loader = DataLoader(
+            dataset, sampler=stream, batch_size=4, num_workers=workers, collate_fn=collate, worker_init_fn=start_worker
+        )
+        return [as_bytes(batch) for batch in loader]
+
+    expected = batches(0)
+    assert len(expected) == 4
+    assert len({batch[0] for batch in expected}) == 4
+    assert batches(1) == expected
+    assert batches(2) == expected
+
+
+def test_a_sample_depends_on_seed_stream_epoch_and_index_alone(dataset: FaceOcclusionDataset) -> None:
+    first = as_bytes(dataset[0, 2])
+    dataset[5, 1]
+    assert as_bytes(dataset[0, 2]) == first
+    assert as_bytes(dataset[1, 2]) != first
+    for change in ({"seed": 4}, {"stream": VALIDATION_STREAM}):
+        other = FaceOcclusionDataset(
+            dataset.records,
+            size=SIZE,
+            policy=POLICY,
+            synthesise=dataset.synthesise,
+            augment=dataset.augment,
+            **{"seed": 3, "stream": TRAIN_STREAM, **change},
+        )
+        assert as_bytes(other[0, 2]) != first
+
+
+def test_global_generators_are_left_alone(dataset: FaceOcclusionDataset) -> None:
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    state = np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    for index in range(6):
+        dataset[0, index]
+    assert np.random.get_state()[1].tolist() == state[0]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), state[1])
+
+
+def test_without_synthesis_and_augmentation_the_files_come_through(records: list[FaceRecord]) -> None:
+    dataset = FaceOcclusionDataset(records, size=64, policy=POLICY, seed=0, stream=VALIDATION_STREAM)
+    sample, record = dataset[0, 1], records[1]
+    label = read_label(record.label)
+    assert (sample.image.permute(1, 2, 0).numpy() == read_image(record.image)).all()
+    assert (sample.visible[0].numpy() == visible_mask(label, POLICY)).all()
+    assert (sample.full[0].numpy() == sample.visible[0].numpy()).all()
+    assert sample.valid.all()
+
+
+def test_resizing_keeps_image_and_masks_together(records: list[FaceRecord]) -> None:
+    small, large = (
+        FaceOcclusionDataset(records, size=size, policy=POLICY, seed=0, stream=0)[0, 1] for size in (32, 96)
+    )
+    assert float(small.visible.float().mean()) == pytest.approx(float(large.visible.float().mean()), abs=0.01)
+    centres = [
+        (np.argwhere(sample.visible[0].numpy()).mean(axis=0) + 0.5) / sample.image.shape[-1]
+        for sample in (small, large)
+    ]
+    np.testing.assert_allclose(centres[0], centres[1], atol=0.012)
+
+
+def test_records_that_want_no_occluder_get_none(
+    records: list[FaceRecord], synthesiser: Synthesiser, tmp_path: Path
+) -> None:
+    full = np.zeros((64, 64), bool)
+    full[10:50, 12:52] = True
+    write_mask(tmp_path / "full.png", full)
+    kept = [replace(records[0], occlude=False), replace(records[1], occlude=False, full=tmp_path / "full.png")]
+    options = {"size": 64, "policy": POLICY, "seed": 0, "stream": 0}
+    dataset = FaceOcclusionDataset(kept, synthesise=synthesiser, **options)
+    plain = FaceOcclusionDataset(kept, **options)
+    assert as_bytes(dataset[0, 0]) == as_bytes(plain[0, 0])
+    assert (dataset[0, 1].full[0].numpy() == full).all()  # the stored full face wins over the label map
+
+
+def test_a_label_of_another_size_stops_the_training(records: list[FaceRecord], tmp_path: Path) -> None:
+    write_label(tmp_path / "label.png", np.zeros((32, 32), np.uint8))
+    dataset = FaceOcclusionDataset(
+        [replace(records[0], label=tmp_path / "label.png")], size=64, policy=POLICY, seed=0, stream=0
+    )
+    with pytest.raises(RecordError, match=r"label\.png: label is \(32, 32\) but its image is \(64, 64\)"):
+        dataset[0, 0]
+
+
+def test_a_batch_stacks_its_samples(dataset: FaceOcclusionDataset) -> None:
+    batch = collate([dataset[key] for key in fixed_keys(3)])
+    assert batch.image.shape == (3, 3, SIZE, SIZE)
+    assert batch.valid.shape == (3, 2, SIZE, SIZE)
+    assert batch.id == "faces/0\nfaces/1\nfaces/2"
+    assert torch.equal(batch.visible[1], dataset[0, 1].visible)
+
+
+# ---------------------------------------------------------------- the stream of images
+
+lengths, seeds = st.integers(1, 30), st.integers(0, 10**6)
+
+
+@given(lengths, seeds, st.integers(1, 4))
+def test_every_epoch_visits_each_record_once(length: int, seed: int, epochs: int) -> None:
+    keys = list(ImageStream(length, seed=seed, start=0, stop=length * epochs))
+    for epoch in range(epochs):
+        part = keys[epoch * length : (epoch + 1) * length]
+        assert {key[0] for key in part} == {epoch}
+        assert sorted(key[1] for key in part) == list(range(length))
+
+
+@given(lengths, seeds, st.integers(0, 70), st.integers(0, 70))
+def test_a_later_start_is_the_tail_of_the_whole_stream(length: int, seed: int, start: int, more: int) -> None:
+    whole = list(ImageStream(length, seed=seed, start=0, stop=start + more))
+    tail = ImageStream(length, seed=seed, start=start, stop=start + more)
+    assert list(tail) == whole[start:]
+    assert len(tail) == more
+
+
+@given(lengths, seeds, st.integers(1, 5), st.integers(0, 6), st.integers(1, 4))
+def test_ranks_share_the_global_batches(length: int, seed: int, ranks: int, start: int, batch: int) -> None:
+    stop = (start + 3 * batch) * ranks
+    streams = [
+        list(ImageStream(length, seed=seed, start=start * ranks, stop=stop, rank=rank, ranks=ranks))
+        for rank in range(ranks)
+    ]
+    whole = list(ImageStream(length, seed=seed, start=start * ranks, stop=stop))
+    assert {len(stream) for stream in streams} == {3 * batch}
+    for step in range(3):
+        together = [key for stream in streams for key in stream[step * batch : (step + 1) * batch]]
+        assert Counter(together) == Counter(whole[step * batch * ranks : (step + 1) * batch * ranks])
+
+
+def test_orders_differ_between_epochs_and_seeds() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return [index for _, index in ImageStream(40, seed=seed, start=40 * epoch, stop=40 * (epoch + 1))]
+
+    assert len({tuple(order(*key)) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}) == 4
