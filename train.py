@@ -93,8 +93,6 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
     precision = pick_precision(section.precision, device_type)
     fabric = Fabric(accelerator=device_type, devices=1, precision=precision)
     seed_everything(config.seed, verbose=False)
-    open_run_dir(run_dir, config=config, manifests={**faces.manifests, **held_out.manifests})
-    _open_log(run_dir)
 
     network, spec = build_network(config.model)
     network = network.to(fabric.device).to(memory_format=torch.channels_last)
@@ -106,6 +104,9 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
     if state is not None:
         _restore(state, network, average, optimiser, progress)
     batches, held_out_batches = _loaders(config, faces, held_out, start=progress.images)
+    # Only now: a folder made before a mistake was found would belong to the mistaken configuration.
+    open_run_dir(run_dir, config=config, manifests={**faces.manifests, **held_out.manifests})
+    _open_log(run_dir)
     log.info(
         "%d faces, validation on %d, %s on %s, %s, images %d to %d, run folder %s",
         len(faces.records), len(held_out.records), precision, fabric.device, spec.encoder, progress.images,
@@ -119,6 +120,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(progress.images, section)
         model.train()
+        statistics = [buffer.clone() for buffer in network.buffers()]
         sample = to_device(batch, fabric.device)
         logits = model(preprocessing.normalise(sample.image))  # (N, K, S, S)
         terms = segmentation_losses(logits, sample, config.loss)
@@ -134,8 +136,10 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
             if average is not None:
                 average.update_parameters(network)
         else:
-            _note_bad_step(progress, batch, float(loss), limit=section.max_bad_steps)
-        running += float(loss) * count
+            for buffer, kept in zip(network.buffers(), statistics, strict=True):
+                buffer.copy_(kept)  # one infinite activation would stay in the running means for ever
+            _note_bad_step(progress, batch, loss.item(), limit=section.max_bad_steps)
+        running += loss.item() * count
         bar.update(count)
 
         if _passed(before, progress.images, LOG_EVERY_IMAGES):
@@ -144,7 +148,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
                 "loss": running / seen,
                 "learning_rate": optimiser.param_groups[0]["lr"],
                 "images_per_s": seen / (now_s - logged_s),
-                **{name: float(term) for name, term in terms.items()},
+                **{name: term.item() for name, term in terms.items()},
             }
             _write_metrics(run_dir, board, progress.images, "train", values)
             bar.set_postfix(loss=f"{values['loss']:.3f}")
@@ -200,6 +204,7 @@ def _loaders(
     common: dict[str, Any] = {
         "batch_size": section.batch_size, "num_workers": section.workers, "collate_fn": collate,
         "worker_init_fn": start_worker, "pin_memory": torch.cuda.is_available(),
+        "generator": torch.Generator(),  # a loader draws a number when it starts: not from what a resumed run restores
     }  # fmt: skip
     train_loader = DataLoader(trainer, sampler=stream, **common)
     return train_loader, DataLoader(judge, sampler=fixed_keys(len(judge)), **common)

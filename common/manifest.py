@@ -47,8 +47,9 @@ def read_manifest(folder: Path) -> list[Row]:
     try:
         content = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", error)
         raise ManifestError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', error)}); this folder is written by `python -m face_align` or "
+            f"{path}: cannot be read ({reason}); this folder is written by `python -m face_align` or "
             "`python -m occlusion_gen`: run that first, or run it again if it was interrupted"
         ) from error
     # Not `splitlines`: it also splits at line separators that JSON leaves inside texts.

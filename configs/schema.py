@@ -242,6 +242,12 @@ class OptimiserSection(Section):
     threads: Positive | None = Field(None, description="CPU threads of the network; null: all cores")
     max_bad_steps: Positive = Field(10, description="stop after this many steps in a row without a finite loss")
 
+    @model_validator(mode="after")
+    def _some_step(self) -> OptimiserSection:
+        if self.images < self.batch_size:
+            raise ValueError(f"images ({self.images}) must be at least batch_size ({self.batch_size})")
+        return self
+
 
 class ValidationSection(Section):
     """When and how the run is judged. Only this set chooses a checkpoint."""

@@ -146,8 +146,12 @@ def open_textures(folder: Path, *, split: Split, holdout_share: float, side_px: 
 
 def in_holdout(name: str, holdout_share: float) -> bool:
     """Return whether a file belongs to the held-out side: a fixed property of its name, whatever else is there."""
-    digest = hashlib.sha256(name.encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < holdout_share
+    return _place(name) < holdout_share
+
+
+def _place(name: str) -> float:
+    """Return a number in [0, 1) that hangs on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
 def _one_side(
@@ -155,8 +159,11 @@ def _one_side(
 ) -> list[tuple[Path, Path | None]]:
     if not files:
         raise UserError(f"{folder}: holds no image; expected RGBA cut-outs, images/ + masks/, or textures")
-    wanted = split == "validation"
-    chosen = [entry for entry in files if in_holdout(entry[0].name, holdout_share) == wanted]
+    names = [image.name for image, _ in files]
+    held = {name for name in names if in_holdout(name, holdout_share)}
+    if not held and holdout_share > 0:
+        held = {min(names, key=_place)}  # of a few files, chance may hold none; validation needs one
+    chosen = [entry for entry in files if (entry[0].name in held) == (split == "validation")]
     if not chosen:
         raise UserError(
             f"{folder}: none of its {len(files)} files belongs to the {split} side at holdout_share "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from common.geometry import Affine, apply_to_points, compose, invert, scaling
 from common.image_io import write_image, write_mask, write_rgba
-from occlusion_gen.library import in_holdout
+from occlusion_gen.library import held_out
 
 HOLDOUT = 0.4
 SIDE = 256  # of the frame that faces are drawn in, see `FIVE`
@@ -115,15 +114,10 @@ def write_faces(root: Path, *, train: int, val: int) -> None:
 
 
 def names_on_both_sides(suffix: str) -> list[str]:
-    """Return five file names of which at least two are held out for validation and two are not."""
-    held: list[str] = []
-    kept: list[str] = []
-    for number in count():
-        name = f"item{number}{suffix}"
-        (held if in_holdout(name, HOLDOUT) else kept).append(name)
-        if len(held) >= 2 and len(kept) >= 3:
-            return [*held[:2], *kept[:3]]
-    raise AssertionError
+    """Return five file names of which two are held out for validation and three are not."""
+    names = [f"item{number}{suffix}" for number in range(40)]
+    held = held_out(names, HOLDOUT)
+    return [*[name for name in names if name in held][:2], *[name for name in names if name not in held][:3]]
 
 
 def write_each(names: list[str], write: Callable[[str, np.random.Generator], None]) -> None:

@@ -32,10 +32,10 @@ class Optimiser(Section):
 class Job(Section):
     name: str = "none"
     quick: bool = False
-    root: Path = Path(".")
+    root: Path = Path()
     sizes: tuple[int, ...] = (1, 2)
     optimiser: Optimiser = Optimiser()
-    occluders: dict[str, Annotated[Hand | Shape, Field(discriminator="kind")]] = {}
+    occluders: dict[str, Annotated[Hand | Shape, Field(discriminator="kind")]] = Field({})
 
 
 @pytest.fixture

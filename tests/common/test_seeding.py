@@ -30,10 +30,10 @@ def test_the_draw_is_the_same_on_every_machine() -> None:
 
 
 def test_global_generators_are_left_alone() -> None:
-    np.random.seed(5)  # noqa: NPY002
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    np.random.seed(5)
+    before = np.random.get_state()[1].tolist()
     generator(1, 2).random(100)
-    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == before
 
 
 def test_negative_numbers_are_refused() -> None:

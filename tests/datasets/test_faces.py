@@ -107,12 +107,12 @@ def test_a_sample_depends_on_seed_stream_epoch_and_index_alone(dataset: FaceOccl
 
 
 def test_global_generators_are_left_alone(dataset: FaceOcclusionDataset) -> None:
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     torch.manual_seed(1)
-    state = np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    state = np.random.get_state()[1].tolist(), torch.get_rng_state()
     for index in range(6):
         dataset[0, index]
-    assert np.random.get_state()[1].tolist() == state[0]  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == state[0]
     assert torch.equal(torch.get_rng_state(), state[1])
 
 

@@ -19,7 +19,8 @@ from common.labels import PART_ID, FacePolicy, visible_mask
 from common.manifest import is_whole, read_manifest
 from configs.schema import AlignJob, AlignSection, DataSection, SourceSection
 from face_align.align import build_aligner
-from face_align.celebamask_hq import read_celebamask_hq
+from face_align.celebamask_hq import PhotoRecord, read_celebamask_hq
+from face_align.crop import TEMPLATES
 from face_align.landmarks import five_points
 from tests.tiny_world import FIVE, World, face_in_photo, part_masks
 
@@ -92,6 +93,24 @@ def test_rows_tell_how_the_crop_was_made(world: World, prepared: Path) -> None:
     assert image_size(world.root / rows[0]["source"]) != image_size(
         world.root / "CelebAMask-HQ-mask-anno/0/00000_skin.png"
     )
+
+
+def test_small_masks_lie_exactly_on_their_photo(tmp_path: Path) -> None:
+    """A photo that is its own crop, with masks of a quarter of its size: a pixel of the mask is 4 x 4 of the crop."""
+    skin = np.zeros((64, 64), bool)
+    skin[16:48, 20:44] = True
+    write_mask(tmp_path / "skin.png", skin)
+    write_image(tmp_path / "0.png", np.zeros((256, 256, 3), np.uint8))
+    np.save(tmp_path / "0.npy", TEMPLATES["faceocc256"][1])
+    job = AlignJob(
+        data=DataSection(root=tmp_path, prepared=tmp_path),
+        align=AlignSection(method="similarity5", size=256),
+        output=tmp_path / "out",
+    )
+    record = PhotoRecord("0", tmp_path / "0.png", {"skin": tmp_path / "skin.png"}, tmp_path / "0.npy", "train", "0")
+    build_aligner(job)(record)
+    label = read_label(tmp_path / "out" / "labels" / "0.png")
+    np.testing.assert_array_equal(label == PART_ID["skin"], np.kron(skin, np.ones((4, 4), bool)))
 
 
 @pytest.mark.parametrize("method", ["pos3d", "similarity5"])
@@ -248,9 +267,7 @@ def test_mistakes_in_the_configuration_end_with_2(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_dry_run_writes_nothing(
-    world: World, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_writes_nothing(world: World, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(tmp_path, world.root)
     assert main(config, "--dry-run") == 0
     text = capsys.readouterr().out

@@ -155,7 +155,10 @@ def test_part_masks_of_every_kind(tmp_path: Path, image: Image.Image) -> None:
         ({}, r"3\.jpg: has no skin mask; expected 00003_skin\.png"),
         ({"nose": SQUARE}, "has no skin mask"),
         ({"skin": SQUARE & False, "nose": SQUARE}, r"00003_skin\.png: the skin mask is empty"),
-        ({"skin": SQUARE, "nose": SQUARE[1:]}, r"00003_nose\.png: mask is \(19, 24\) but the other parts are \(20, 24\)"),
+        (
+            {"skin": SQUARE, "nose": SQUARE[1:]},
+            r"_nose\.png: mask is \(19, 24\) but the other parts are \(20, 24\)",
+        ),
     ],
 )
 def test_a_label_without_skin_or_of_two_sizes_is_bad(

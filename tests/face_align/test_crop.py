@@ -12,6 +12,7 @@ from common.geometry import apply_to_points, scale_of
 from face_align.crop import HEAD_TEMPLATE, TEMPLATES, photo_to_crop, residual_px
 
 PUBLISHED = np.array([[91.87, 94.32], [163.94, 94.39], [128.38, 133.36], [98.75, 172.24], [156.82, 172.23]])
+PERSONAL = np.array([[0, 3], [2, 0], [5, 5], [0, 0], [-3, 1]])  # no face is the template
 METHODS = ("pos3d", "similarity5")
 place = st.floats(-300, 300)
 
@@ -41,7 +42,7 @@ def test_a_frontal_face_lands_on_the_published_points(
 @pytest.mark.parametrize("method", METHODS)
 @given(size=st.integers(16, 1024), degrees=st.floats(-40, 40))
 def test_another_size_of_crop_is_the_same_picture_scaled(method: str, size: int, degrees: float) -> None:
-    points = turned(frontal(100, 200, 150), degrees) + [[0, 3], [2, 0], [5, 5], [0, 0], [-3, 1]]
+    points = turned(frontal(100, 200, 150), degrees) + PERSONAL
     options = {"photo_size": (300, 400), "method": method}
     small = apply_to_points(photo_to_crop(points, size=size, **options), points)
     large = apply_to_points(photo_to_crop(points, size=256, **options), points)
@@ -72,7 +73,7 @@ def test_similarity_takes_the_roll_away(degrees: float, scale: float) -> None:
 @pytest.mark.parametrize("method", METHODS)
 @given(scale=st.floats(0.2, 6), x=place, y=place)
 def test_moving_or_scaling_the_photo_changes_nothing(method: str, scale: float, x: float, y: float) -> None:
-    face = turned(frontal(100, 200, 150), 12) + [[0, 3], [2, 0], [5, 5], [0, 0], [-3, 1]]
+    face = turned(frontal(100, 200, 150), 12) + PERSONAL
     moved = face * scale + [x, y]
     first, second = (
         apply_to_points(photo_to_crop(points, photo_size=(300, 400), method=method, size=128), points)

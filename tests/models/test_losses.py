@@ -21,7 +21,11 @@ def case(seed: int, *, spread: float = 3.0, known: float = 0.7) -> Case:
     rng = np.random.default_rng(seed)
     shape = (2, 1, 6, 7)
     logits = torch.from_numpy(rng.normal(0, spread, shape)).float()
-    return logits, torch.from_numpy((rng.random(shape) < 0.5) * 1.0).float(), torch.from_numpy(rng.random(shape) < known)
+    return (
+        logits,
+        torch.from_numpy((rng.random(shape) < 0.5) * 1.0).float(),
+        torch.from_numpy(rng.random(shape) < known),
+    )
 
 
 def pixel_losses(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> list[float]:
@@ -94,7 +98,7 @@ def test_without_a_known_pixel_the_loss_is_zero_and_can_be_differentiated(name: 
     logits.requires_grad_()
     value = {"bce": bce, "dice": dice, "ohem_bce": ohem_bce}[name](logits, target, valid & False, **options)
     value.backward()
-    assert float(value) == 0
+    assert value.item() == 0
     assert not logits.grad.any()  # type: ignore[union-attr]
 
 
@@ -129,7 +133,9 @@ def test_terms_are_weighted_and_named() -> None:
     logits, sample = batch()
     section = LossSection(bce=2.0, dice=0.5, ohem_bce=3.0, full_weight=0.25, ohem_min_share=0.25)
     terms = segmentation_losses(logits, sample, section)
-    assert set(terms) == {f"{channel}_{term}" for channel in ("visible", "full") for term in ("bce", "dice", "ohem_bce")}
+    assert set(terms) == {
+        f"{channel}_{term}" for channel in ("visible", "full") for term in ("bce", "dice", "ohem_bce")
+    }
     for channel, (name, target, weight) in enumerate((("visible", sample.visible, 1.0), ("full", sample.full, 0.25))):
         inputs = logits[:, channel : channel + 1], target.float(), sample.valid[:, channel : channel + 1]
         assert float(terms[f"{name}_bce"]) == pytest.approx(weight * 2 * float(bce(*inputs)))

@@ -40,7 +40,7 @@ def test_a_warm_up_longer_than_the_run_never_passes_the_peak() -> None:
 
 def test_only_weights_of_convolutions_are_decayed() -> None:
     network = make_network(NetworkSpec("unet", "mobilenet_v2", (8, 8, 8, 8, 4), ("visible",)))
-    decayed, free = build_optimiser(network, OptimiserSection(images=1, weight_decay=0.2)).param_groups
+    decayed, free = build_optimiser(network, OptimiserSection(images=16, weight_decay=0.2)).param_groups
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.2, 0.0)
     assert {weight.ndim for weight in decayed["params"]} == {4}
     assert {weight.ndim for weight in free["params"]} == {1}
@@ -57,7 +57,7 @@ def test_the_average_forgets_half_within_its_half_life() -> None:
     network.weight.data[:] = 0.0
     for _ in range(10):
         average.update_parameters(network)
-    assert float(average.module.weight) == pytest.approx(0.5, abs=1e-5)
+    assert average.module.weight.item() == pytest.approx(0.5, abs=1e-5)
     assert build_average(network, section.model_copy(update={"ema_half_life_images": 0})) is None
 
 

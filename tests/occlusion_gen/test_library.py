@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from common.errors import UserError
 from common.image_io import write_image, write_mask, write_rgba
-from occlusion_gen.library import TextureLibrary, in_holdout, open_occluders, open_textures
+from occlusion_gen.library import TextureLibrary, held_out, open_occluders, open_textures
 from tests.tiny_world import HOLDOUT, World
 
 WHITE = np.full((30, 20, 4), 255, np.uint8)
@@ -39,15 +39,23 @@ def test_no_file_is_on_both_sides_and_none_is_lost(world: World, kind: str) -> N
     assert train == sorted(train)
 
 
-@given(st.text(min_size=1), st.floats(0, 1), st.floats(0, 1))
-def test_the_side_is_a_property_of_the_name(name: str, one: float, two: float) -> None:
+@given(st.sets(st.text(min_size=1), min_size=1), st.floats(1e-6, 1), st.floats(1e-6, 1))
+def test_what_is_held_out_stays_so_when_more_is(some: set[str], one: float, two: float) -> None:
     low, high = sorted((one, two))
-    assert in_holdout(name, high) or not in_holdout(name, low)  # what is held out stays so when more is
-    assert not in_holdout(name, 0)
+    assert held_out(sorted(some), low) <= held_out(sorted(some), high) <= some
+    assert held_out(sorted(some), low)  # at least one
+    assert held_out(sorted(some), 0) == set()
+
+
+@given(st.sets(st.text(min_size=1), min_size=1), st.sets(st.text(min_size=1)))
+def test_new_files_do_not_move_old_ones(old: set[str], new: set[str]) -> None:
+    before, after = held_out(sorted(old), 0.5), held_out(sorted(old | new), 0.5)
+    if len(before) > 1:
+        assert after & old == before
 
 
 def test_the_share_is_kept() -> None:
-    assert np.mean([in_holdout(f"{number}.png", 0.1) for number in range(4000)]) == pytest.approx(0.1, abs=0.015)
+    assert len(held_out([f"{number}.png" for number in range(4000)], 0.1)) / 4000 == pytest.approx(0.1, abs=0.015)
 
 
 def test_cut_outs_fill_their_box(tmp_path: Path) -> None:
@@ -121,6 +129,8 @@ def test_mistakes_in_folders_are_told(tmp_path: Path) -> None:
     write_rgba(tmp_path / "one" / "a.png", WHITE)
     with pytest.raises(UserError, match="none of its 1 files belongs to the validation side at holdout_share 0;"):
         opened(tmp_path / "one", "validation")
+    with pytest.raises(UserError, match=r"none of its 1 files belongs to the train side at holdout_share 0\.1;"):
+        opened(tmp_path / "one", "train", 0.1)
     write_image(tmp_path / "pairs" / "images" / "a.jpg", WHITE[..., :3])
     (tmp_path / "pairs" / "masks").mkdir()
     with pytest.raises(UserError, match=r"1 images have no mask.*a\.jpg"):

@@ -109,7 +109,10 @@ def test_a_damaged_face_is_recorded_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["occlusion.generators.hands.aera=[0, 1]"], "occlusion.generators.hands.aera: unknown key; did you mean 'area'"),
+        (
+            ["occlusion.generators.hands.aera=[0, 1]"],
+            "occlusion.generators.hands.aera: unknown key; did you mean 'area'",
+        ),
         (["occlusion.generators.hands.area=[1, 0.5]"], "two numbers in order"),
         (["occlusion.generators.hands.occluders=/nowhere"], "/nowhere: expected a folder"),
         (["data.prepared=/nowhere"], "python -m face_align"),

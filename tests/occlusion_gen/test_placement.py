@@ -31,9 +31,7 @@ def test_the_middle_of_the_occluder_lands_on_the_drawn_centre(
 
 
 @given(seeds, boxes, sizes, st.booleans())
-def test_the_area_is_the_drawn_share_of_the_face_box(
-    seed: int, box: Box, size: tuple[int, int], rotate: bool
-) -> None:
+def test_the_area_is_the_drawn_share_of_the_face_box(seed: int, box: Box, size: tuple[int, int], rotate: bool) -> None:
     params = draw_placement(np.random.default_rng(seed), box, area=(0.5, 1.0), affine_share=0.0)
     matrix = occluder_to_crop(params, occluder_size=size, box=box, rotate_toward_face=rotate)
     area = abs(np.linalg.det(matrix[:, :2])) * size[0] * size[1]
