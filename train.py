@@ -7,6 +7,7 @@ previews and checkpoints. The same command again goes on where the run stopped. 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from common.cli import add_config, parse, parser, print_dry_run
 from common.config import differing_keys, load_config, to_yaml
 from common.errors import UserError, exit_on_user_error
 from common.image_io import image_size, write_image
-from common.run_dir import append_metrics, git_state, new_run_dir, open_run_dir
+from common.run_dir import append_metrics, git_state, new_run_dir, open_run_dir, rewind_metrics
 from common.sample import Sample
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
 from common.visualize import blend, contact_sheet, show_errors
@@ -106,6 +107,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
     batches, held_out_batches = _loaders(config, faces, held_out, start=progress.images)
     # Only now: a folder made before a mistake was found would belong to the mistaken configuration.
     open_run_dir(run_dir, config=config, manifests={**faces.manifests, **held_out.manifests})
+    rewind_metrics(run_dir, progress.images)
     _open_log(run_dir)
     log.info(
         "%d faces, validation on %d, %s on %s, %s, images %d to %d, run folder %s",
@@ -115,7 +117,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
 
     board = SummaryWriter(str(run_dir / "tensorboard"))
     bar = tqdm(total=section.images, initial=progress.images, unit="image", desc="train", smoothing=0.05)
-    logged_at, logged_s, running = progress.images, time.monotonic(), 0.0
+    logged_at, logged_s, losses = progress.images, time.monotonic(), list[float]()
     for batch in batches:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(progress.images, section)
@@ -132,6 +134,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
         progress.images += count
         if torch.isfinite(loss) and norm is not None and torch.isfinite(norm):
             optimiser.step()
+            losses.append(loss.item())
             progress.bad_in_a_row = 0
             if average is not None:
                 average.update_parameters(network)
@@ -139,20 +142,19 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
             for buffer, kept in zip(network.buffers(), statistics, strict=True):
                 buffer.copy_(kept)  # one infinite activation would stay in the running means for ever
             _note_bad_step(progress, batch, loss.item(), limit=section.max_bad_steps)
-        running += loss.item() * count
         bar.update(count)
 
         if _passed(before, progress.images, LOG_EVERY_IMAGES):
             seen, now_s = progress.images - logged_at, time.monotonic()
             values = {
-                "loss": running / seen,
+                "loss": sum(losses) / max(1, len(losses)),  # of the steps that were taken
                 "learning_rate": optimiser.param_groups[0]["lr"],
                 "images_per_s": seen / (now_s - logged_s),
                 **{name: term.item() for name, term in terms.items()},
             }
             _write_metrics(run_dir, board, progress.images, "train", values)
             bar.set_postfix(loss=f"{values['loss']:.3f}")
-            logged_at, logged_s, running = progress.images, now_s, 0.0
+            logged_at, logged_s, losses = progress.images, now_s, []
 
         finished = progress.images + section.batch_size > section.images
         if _passed(before, progress.images, config.validation.every_images) or finished:
@@ -168,7 +170,7 @@ def train(config: TrainJob, run_dir: Path, *, faces: FaceSet, held_out: FaceSet)
             progress.best_face_iou = max(progress.best_face_iou, found.scores["face_iou"])
             _save(run_dir, config, spec, preprocessing, network, average, optimiser, progress, found.scores, better)
             logged_s = time.monotonic()  # the time of a validation is none of training
-            logged_at, running = progress.images, 0.0
+            logged_at, losses = progress.images, []
     bar.close()
     board.close()
     print(f"best validation face IoU {progress.best_face_iou:.4f}\n{run_dir / 'checkpoints' / 'best.safetensors'}")
@@ -289,7 +291,8 @@ def _passed(before: int, after: int, every: int) -> bool:
 
 
 def _write_metrics(run_dir: Path, board: SummaryWriter, images: int, kind: str, values: dict[str, float]) -> None:
-    append_metrics(run_dir, {"images": images, "kind": kind, **{name: round(v, 6) for name, v in values.items()}})
+    finite = {name: round(value, 6) for name, value in values.items() if math.isfinite(value)}  # JSON knows no NaN
+    append_metrics(run_dir, {"images": images, "kind": kind, **finite})
     for name, value in values.items():
         board.add_scalar(f"{kind}/{name}", value, images)
 

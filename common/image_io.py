@@ -87,7 +87,7 @@ def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
     soft edges, colours, 16 bits) is brought to 8 bits and split at > 127 in any channel. Alpha is ignored.
 
     Raises:
-        UnreadableImageError: the file is damaged, or its values look like class ids (all at most 127, more than two).
+        UnreadableImageError: the file is damaged, or holds other values of at most 127, which look like class ids.
     """
     image = _open(path, max_pixels)
     image = _resolve_palette(image) if image.mode in ("P", "PA") else _mask_to_eight_bit(image)
@@ -100,15 +100,13 @@ def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
     if grey.max(initial=0) > 127:
         return grey > 127
     values = np.unique(grey)
-    if values.size and values[-1] in (1, 15) and set(values.tolist()) <= {0, int(values[-1])}:
+    if values.size == 0 or set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 15}:
         return grey > 0
-    if values.size > 2:
-        raise UnreadableImageError(
-            f"{path}: expected a mask with values {{0,1}}, {{0,15}} or {{0,255}}, found {values[:8].tolist()}; "
-            "this looks like a label map of class ids: name it as labels, or convert it",
-            outcome="not_a_mask",
-        )
-    return grey > 127
+    raise UnreadableImageError(
+        f"{path}: expected a mask with values {{0,1}}, {{0,15}} or {{0,255}}, found {values[:8].tolist()}; "
+        "this looks like a label map of class ids: name it as labels, or convert it",
+        outcome="not_a_mask",
+    )
 
 
 def write_image(path: Path, image: Image8, *, quality: int = 95) -> None:

@@ -122,6 +122,7 @@ def run_job(
     report = JobReport(rows, outcomes, reused, wall_s, len(todo) / wall_s if wall_s > 0 else 0.0)
     write_manifest(folder, rows)
     (folder / JOURNAL_NAME).unlink()
+    write_report(folder, report)  # the caller may add to it; it has to be there when too many failed, too
     _check_failures(report, folder, max_failed_share)
     return report
 

@@ -64,6 +64,16 @@ def append_metrics(run_dir: Path, values: Mapping[str, Any]) -> None:
         stream.write(json.dumps(values) + "\n")
 
 
+def rewind_metrics(run_dir: Path, images: int) -> None:
+    """Drop the lines of `metrics.jsonl` after `images`: a run that goes on from there writes them again."""
+    path = run_dir / "metrics.jsonl"
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n")
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["images"] <= images]
+    write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+
+
 def _git(*arguments: str) -> str | None:
     folder = Path(__file__).resolve().parent
     try:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common.geometry import Affine, compose, scaling
+from common.geometry import Affine, apply_to_image, compose, scaling
 from configs.schema import AugmentSection
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for the newest version
@@ -60,9 +60,10 @@ class Augmenter:
 
 def warp(matrix: Affine, *, image: Image8, masks: NDArray[np.uint8], size: int) -> tuple[Image8, NDArray[np.uint8]]:
     """Return image (S, S, 3) and masks (S, S, C) moved by `matrix`; both are mirrored beyond the edge and agree."""
-    border = cv2.BORDER_REFLECT_101
-    moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
-    moved_masks = cv2.warpAffine(masks, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=border)
+    moved = apply_to_image(matrix, image, size=(size, size), fill="reflect")
+    moved_masks = cv2.warpAffine(
+        masks, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
+    )
     return moved, moved_masks.reshape(size, size, -1)
 
 
