@@ -21,7 +21,7 @@ def main() -> None:
         "sample", help="draw photos, labels, landmarks, occluders and a test set by code, in the published layouts"
     )
     sample.add_argument("out", type=Path, metavar="OUT", help="folder to write; reused when it holds the same world")
-    sample.add_argument("--faces", type=int, default=240, help="training and validation faces (%(default)s)")
+    sample.add_argument("--faces", type=int, default=360, help="training and validation faces (%(default)s)")
     sample.add_argument("--test-faces", type=int, default=40, help="faces of the test set (%(default)s)")
     sample.add_argument("--photo-size", type=int, default=512, help="side of the photos in pixels (%(default)s)")
     sample.add_argument("--seed", type=int, default=0, help="another seed draws another world (%(default)s)")
