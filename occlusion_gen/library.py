@@ -144,14 +144,15 @@ def open_textures(folder: Path, *, split: Split, holdout_share: float, side_px: 
     return TextureLibrary(classes, side_px)
 
 
-def in_holdout(name: str, holdout_share: float) -> bool:
-    """Return whether a file belongs to the held-out side: a fixed property of its name, whatever else is there."""
-    return _place(name) < holdout_share
+def held_out(names: Sequence[str], holdout_share: float) -> set[str]:
+    """Return the names on the held-out side: told by a hash of the name, at least one if the share is above 0.
 
-
-def _place(name: str) -> float:
-    """Return a number in [0, 1) that hangs on the name alone."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    New files therefore do not move old ones between the sides, save where chance would have held out none.
+    """
+    if holdout_share == 0:
+        return set()
+    places = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in names}
+    return {name for name, place in places.items() if place < holdout_share} or {min(places, key=places.__getitem__)}
 
 
 def _one_side(
@@ -159,10 +160,7 @@ def _one_side(
 ) -> list[tuple[Path, Path | None]]:
     if not files:
         raise UserError(f"{folder}: holds no image; expected RGBA cut-outs, images/ + masks/, or textures")
-    names = [image.name for image, _ in files]
-    held = {name for name in names if in_holdout(name, holdout_share)}
-    if not held and holdout_share > 0:
-        held = {min(names, key=_place)}  # of a few files, chance may hold none; validation needs one
+    held = held_out([image.name for image, _ in files], holdout_share)
     chosen = [entry for entry in files if (entry[0].name in held) == (split == "validation")]
     if not chosen:
         raise UserError(

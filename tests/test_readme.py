@@ -1,0 +1,46 @@
+"""The README's commands name things that exist, and its shell scripts answer."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+COMMANDS = [shlex.split(line, comments=True) for block in BLOCKS for line in block.splitlines() if line.strip()]
+
+
+def entry_point(words: list[str]) -> Path:
+    if words[0] == "bash":
+        return ROOT / words[1]
+    return ROOT / words[2] / "__main__.py" if words[1] == "-m" else ROOT / words[1]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_command_names_things_that_exist(words: list[str]) -> None:
+    assert words[0] in ("bash", "python")
+    assert entry_point(words).is_file()
+    for word in words[1:]:
+        if word.endswith(".yaml"):
+            assert (ROOT / word).is_file()
+        if word.startswith("--"):
+            assert f'"{word}"' in entry_point(words).read_text()
+
+
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.sh") if path.name != "environment.sh")  # sourced
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("option", ["--help", "--dry-run"])
+def test_scripts_answer_without_doing_anything(script: str, option: str) -> None:
+    done = subprocess.run(["bash", f"scripts/{script}", option], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "bash scripts/" in done.stdout or "+ " in done.stdout
