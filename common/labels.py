@@ -114,9 +114,9 @@ def _face_names(policy: FacePolicy) -> tuple[str, ...]:
 
 
 def _is_part(label: NDArray[np.uint8], names: Iterable[str]) -> NDArray[np.bool_]:
-    table = np.zeros(256, dtype=bool)
-    table[[PART_ID[name] for name in names]] = True
-    return table[label]
+    table = np.zeros(256, np.uint8)
+    table[[PART_ID[name] for name in names]] = 1
+    return cv2.LUT(label, table).view(np.bool_)  # several times faster than indexing the table
 
 
 def _eyeglasses_area(label: NDArray[np.uint8]) -> NDArray[np.bool_]:

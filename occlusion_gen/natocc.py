@@ -11,8 +11,8 @@ import numpy as np
 
 from common.labels import PART_ID
 from configs.schema import NatOccSection
-from occlusion_gen.compositing import blend, soften_alpha, soften_edge, warp_occluder
-from occlusion_gen.degrade import degrade, draw_degradation
+from occlusion_gen.compositing import lay_over
+from occlusion_gen.degrade import draw_degradation
 from occlusion_gen.face import Box, Face, Layer, Params
 from occlusion_gen.library import OccluderLibrary, Split, open_occluders
 from occlusion_gen.placement import draw_placement, occluder_to_crop
@@ -57,11 +57,9 @@ class NatOcc:
             box=Box(*params["box"]),
             rotate_toward_face=self.rotate_toward_face,
         )
-        colour, alpha = warp_occluder(matrix, occluder, size=face.image.shape[:2])
-        occluded = alpha > 127
-        softened = soften_alpha(alpha)
-        image = blend(face.image, degrade(params["degradation"], colour), softened)
-        return Layer(soften_edge(image, occluded), softened, occluded, PART_ID[self.part])
+        return lay_over(
+            face.image, rgba=occluder, matrix=matrix, degradation=params["degradation"], part=PART_ID[self.part]
+        )
 
 
 def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> NatOcc:

@@ -12,8 +12,8 @@ import numpy as np
 
 from common.labels import PART_ID
 from configs.schema import RandOccSection
-from occlusion_gen.compositing import blend, soften_alpha, soften_edge, warp_occluder
-from occlusion_gen.degrade import degrade, draw_degradation
+from occlusion_gen.compositing import lay_over
+from occlusion_gen.degrade import draw_degradation
 from occlusion_gen.face import Box, Face, Layer, Params
 from occlusion_gen.library import Split, TextureLibrary, open_textures
 from occlusion_gen.placement import draw_placement, occluder_to_crop
@@ -66,13 +66,16 @@ class RandOcc:
         matrix = occluder_to_crop(
             params["placement"], occluder_size=shape.shape, box=Box(*params["box"]), rotate_toward_face=False
         )
-        colour, alpha = warp_occluder(matrix, occluder, size=face.image.shape[:2])
-        outline = alpha > 127
-        softened = np.rint(soften_alpha(alpha) * np.float32(params["opacity"])).astype(np.uint8)
-        image = soften_edge(blend(face.image, degrade(params["degradation"], colour), softened), outline)
+        layer = lay_over(
+            face.image,
+            rgba=occluder,
+            matrix=matrix,
+            degradation=params["degradation"],
+            part=PART_ID["shape"],
+            opacity=params["opacity"],
+        )
         seen_through = self.translucent_label == "threshold" and params["opacity"] < 0.5
-        occluded = np.zeros_like(outline) if seen_through else outline
-        return Layer(image, softened, occluded, PART_ID["shape"])
+        return layer._replace(occluded=np.zeros_like(layer.occluded)) if seen_through else layer
 
 
 def build_randocc(section: RandOccSection, *, split: Split) -> RandOcc:

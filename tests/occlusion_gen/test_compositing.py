@@ -51,7 +51,7 @@ def test_only_a_band_along_the_edge_is_smoothed(seed: int, side: int) -> None:
     image = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
     mask = np.zeros((side, side), bool)
     mask[side // 4 : side // 2, side // 4 : side // 2] = True
-    softened = soften_edge(image, mask)
+    softened = soften_edge(image, mask, side_px=side)
     changed = (softened != image).any(axis=2)
     edge = np.zeros_like(mask)
     low, high = side // 4 - 1, side // 2 + 1
@@ -59,8 +59,8 @@ def test_only_a_band_along_the_edge_is_smoothed(seed: int, side: int) -> None:
     edge[low + 2 : high - 2, low + 2 : high - 2] = False
     assert changed.any()
     assert not (changed & ~edge).any()
-    assert_array_equal(soften_edge(image, mask & False), image)
-    assert_array_equal(soften_edge(image, mask | True), image)
+    assert_array_equal(soften_edge(image, mask & False, side_px=side), image)
+    assert_array_equal(soften_edge(image, mask | True, side_px=side), image)
 
 
 def test_the_band_grows_with_the_image() -> None:
@@ -69,7 +69,7 @@ def test_the_band_grows_with_the_image() -> None:
         image = np.random.default_rng(0).integers(0, 256, (side, side, 1), dtype=np.uint8).repeat(3, axis=2)
         mask = np.zeros((side, side), bool)
         mask[:, side // 2 :] = True
-        widths.append(int((soften_edge(image, mask) != image).any(axis=2)[side // 2].sum()))
+        widths.append(int((soften_edge(image, mask, side_px=side) != image).any(axis=2)[side // 2].sum()))
     assert widths == [2, 8]
 
 
