@@ -62,9 +62,8 @@ def warp_occluder(matrix: Affine, rgba: Image8, *, size: tuple[int, int]) -> tup
 
 def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:
     """Return (1 - a) * face + a * colour with a = alpha / 255, rounded; every value lies between the two layers."""
-    share = cv2.merge([alpha] * 3).astype(np.uint16)
-    total = face * (255 - share) + colour * share + np.uint16(128)
-    return ((total + (total >> 8)) >> 8).astype(np.uint8)  # the rounded quotient by 255, in whole numbers
+    share = alpha.astype(np.float32) * np.float32(1 / 255)
+    return cv2.blendLinear(face, colour, 1 - share, share)
 
 
 def soften_alpha(alpha: Image8) -> Image8:

@@ -29,7 +29,9 @@ def test_a_composite_lies_between_its_layers(seed: int) -> None:
     assert_array_equal(mixed[alpha == 0], face[alpha == 0])
     assert_array_equal(mixed[alpha == 255], colour[alpha == 255])
     share = alpha[..., None] / 255
-    assert abs(mixed - ((1 - share) * face + share * colour)).max() <= 0.5 + 1e-4
+    assert (
+        abs(mixed - ((1 - share) * face + share * colour)).max() <= 0.505
+    )  # OpenCV divides by the sum of both shares and 1e-5
 
 
 def test_softening_touches_only_the_rim() -> None:
