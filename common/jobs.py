@@ -1,18 +1,22 @@
 """Run a function over records on several processes: resumable, with a progress bar and a report.
 
 While a job runs, finished rows are appended to `journal.jsonl`; at the end they become `manifest.jsonl`, in the order
-of the records. A second run takes the rows whose files are whole (by SHA-256) and does the rest.
+of the records. A second run takes the rows whose files are whole and whose sources are unchanged (by SHA-256) and
+does the rest. A run that is killed leaves half-written files under temporary names only; the next run removes them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +33,8 @@ from common.manifest import FILE_NAME, Row, encode_row, is_whole, write_manifest
 JOURNAL_NAME = "journal.jsonl"
 CONFIG_NAME = "config.yaml"
 REPORT_NAME = "report.json"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PARENT_CHECK_S = 0.5
 
 
 class Record(Protocol):
@@ -41,6 +47,7 @@ class Record(Protocol):
 
 
 Work = Callable[[Any], Row]
+Digest = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def run_job(
     title: str,
     processes: int = 1,
     max_failed_share: float = 1.0,
+    source_digest: Digest | None = None,
 ) -> JobReport:
     """Return the rows that `work` made of `records`, after writing manifest and report into `folder`.
 
@@ -100,31 +108,64 @@ def run_job(
         title: stands before the progress bar.
         processes: 1 works in this process.
         max_failed_share: stop with an error, after all records were tried, when more than this share failed.
+        source_digest: names the bytes that a record is made from; `work` stores it in its row as `source_sha256`.
+            A row of an earlier run with another one is made again.
 
     Raises:
-        UserError: there is no record, an id stands twice, or too many failed.
+        UserError: there is no record, an id stands twice, too many failed, or the disk is full.
     """
     _check_ids(records)
     start_s = time.monotonic()
-    done = _whole_rows(folder, {record.id for record in records})
-    todo = [record for record in records if record.id not in done]
-    reused = len(done)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / JOURNAL_NAME).open("a", encoding="utf-8") as journal:
+    with _full_disk_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_partials(folder)
+        done = _whole_rows(folder, records, source_digest, threads=processes)
+        reused = len(done)
+        todo = [record for record in records if record.id not in done]
         progress = tqdm(_rows_of(work, todo, processes), desc=title, total=len(records), initial=reused, unit="image")
-        for row in progress:
+        done |= _written_down(folder / JOURNAL_NAME, progress)
+        rows = [done[record.id] for record in records]
+        wall_s = time.monotonic() - start_s
+        outcomes = dict(Counter(row["outcome"] for row in rows).most_common())
+        report = JobReport(rows, outcomes, reused, wall_s, len(todo) / wall_s if wall_s > 0 else 0.0)
+        write_manifest(folder, rows)
+        (folder / JOURNAL_NAME).unlink()
+        _remove_partials(folder)  # of workers that outlived a killed run by a moment
+        write_report(folder, report)  # the caller may add to it; it has to be there when too many failed, too
+    _check_failures(report, folder, max_failed_share)
+    return report
+
+
+def _written_down(path: Path, rows: Iterable[Row]) -> dict[str, Row]:
+    """Return the rows by id, after appending each to the journal as it comes."""
+    torn = path.exists() and not path.read_bytes().endswith(b"\n")
+    done: dict[str, Row] = {}
+    with path.open("a", encoding="utf-8") as journal:
+        journal.write("\n" if torn else "")  # a kill may have left half a line, which must not swallow the next
+        for row in rows:
             journal.write(encode_row(row) + "\n")
             journal.flush()
             done[row["id"]] = row
-    rows = [done[record.id] for record in records]
-    wall_s = time.monotonic() - start_s
-    outcomes = dict(Counter(row["outcome"] for row in rows).most_common())
-    report = JobReport(rows, outcomes, reused, wall_s, len(todo) / wall_s if wall_s > 0 else 0.0)
-    write_manifest(folder, rows)
-    (folder / JOURNAL_NAME).unlink()
-    write_report(folder, report)  # the caller may add to it; it has to be there when too many failed, too
-    _check_failures(report, folder, max_failed_share)
-    return report
+    return done
+
+
+@contextlib.contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
+    """Turn the error of a full disk into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise UserError(
+            f"{error.filename or folder}: cannot be written, the disk is full ({error.strerror}); free some space and "
+            "run the same command again: it goes on where it stopped"
+        ) from error
+
+
+def _remove_partials(folder: Path) -> None:
+    for path in folder.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def write_report(folder: Path, report: JobReport, **more: Any) -> Path:
@@ -143,7 +184,8 @@ def write_report(folder: Path, report: JobReport, **more: Any) -> Path:
         **more,
     }
     path = folder / REPORT_NAME
-    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))
     return path
 
 
@@ -166,8 +208,26 @@ def _check_failures(report: JobReport, folder: Path, max_failed_share: float) ->
     )
 
 
-def _whole_rows(folder: Path, ids: set[str]) -> dict[str, Row]:
-    """Return the rows of an earlier run whose files are whole; failures are tried again."""
+def _whole_rows(
+    folder: Path, records: Sequence[Record], source_digest: Digest | None, *, threads: int
+) -> dict[str, Row]:
+    """Return the rows of an earlier run whose files are whole and whose sources are the same; failures go again."""
+    by_id = {record.id: record for record in records}
+    candidates = _samples_of_earlier_runs(folder, set(by_id))
+
+    def holds(row: Row) -> bool:
+        if not is_whole(folder, row):
+            return False
+        try:
+            return source_digest is None or row.get("source_sha256") == source_digest(by_id[row["id"]])
+        except OSError:
+            return False  # a source is gone; the work will say so
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:  # hashing leaves the interpreter's lock
+        return {row["id"]: row for row, whole in zip(candidates, pool.map(holds, candidates), strict=True) if whole}
+
+
+def _samples_of_earlier_runs(folder: Path, ids: set[str]) -> list[Row]:
     found: dict[str, Row] = {}
     for name in (FILE_NAME, JOURNAL_NAME):
         path = folder / name
@@ -176,9 +236,9 @@ def _whole_rows(folder: Path, ids: set[str]) -> dict[str, Row]:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue  # a journal may end in half a line when the power went; that record is done again
-            if isinstance(row, dict) and row.get("id") in ids and row.get("outcome") == "ok" and is_whole(folder, row):
+            if isinstance(row, dict) and row.get("id") in ids and row.get("outcome") == "ok":
                 found[row["id"]] = row
-    return found
+    return list(found.values())
 
 
 def _rows_of(work: Work, records: Sequence[Record], processes: int) -> Iterator[Row]:
@@ -208,6 +268,14 @@ def _start_worker(work: Work) -> None:
     global _work  # the function (with an occluder library, say) travels once a worker, not once a record
     _work = work
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """Leave when the process that hands out records is gone: a killed one cannot tell its workers to stop."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
 
 
 def _work_in_worker(record: Record) -> Row:

@@ -26,8 +26,12 @@ class ManifestError(UserError):
 
 
 def encode_row(row: Mapping[str, Any]) -> str:
-    """Return the row as one line of JSON without line end, keys sorted."""
-    return json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+    r"""Return the row as one line of JSON without line end, keys sorted.
+
+    Bytes of a file name that are no UTF-8 become JSON escapes (\udcXX), which Python reads back as the same name.
+    """
+    line = json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+    return line.encode(errors="backslashreplace").decode()
 
 
 def write_manifest(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -62,14 +66,15 @@ def read_manifest(folder: Path) -> list[Row]:
     return rows
 
 
-def read_samples(folder: Path, *, split: str | None = None) -> list[Row]:
+def read_samples(folder: Path, *, split: str | None = None, labelled: bool = True) -> list[Row]:
     """Return the rows that hold a sample, of one split or of all.
 
     Args:
         split: e.g. "train"; None for all.
+        labelled: refuse a set with crops that have no label map (aligned from photos alone).
 
     Raises:
-        ManifestError: the manifest cannot be read, or no row is left.
+        ManifestError: the manifest cannot be read, no row is left, or a label map is wanted and there is none.
     """
     samples = [row for row in read_manifest(folder) if row["outcome"] == "ok"]
     chosen = [row for row in samples if split is None or row.get("split") == split]
@@ -77,6 +82,12 @@ def read_samples(folder: Path, *, split: str | None = None) -> list[Row]:
         splits = sorted({str(row.get("split")) for row in samples})
         raise ManifestError(
             f"{folder / FILE_NAME}: no sample of split {split!r} among {len(samples)}; splits there: {splits}"
+        )
+    bare = [row["id"] for row in chosen if "label" not in row.get("files", {})] if labelled else []
+    if bare:
+        raise ManifestError(
+            f"{folder / FILE_NAME}: {len(bare)} of {len(chosen)} crops have no label map, e.g. {bare[:3]}; they can be "
+            "predicted on, not trained or scored on: align them again with `source.labels`, or take another set"
         )
     return chosen
 

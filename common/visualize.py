@@ -99,5 +99,6 @@ def _fit(image: Image8, tile_px: int) -> Image8:
 
 def _caption(text: str, width_px: int) -> Image8:
     strip = np.full((CAPTION_HEIGHT_PX, width_px, 3), 255, np.uint8)
+    text = text.encode(errors="replace").decode()  # OpenCV crashes on names that are no UTF-8
     cv2.putText(strip, text, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (30, 30, 30), 1, cv2.LINE_AA)
     return strip

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import RecordError
-from common.geometry import Affine, Fill, apply_to_image, apply_to_label, apply_to_points, compose, scaling
-from common.image_io import read_image, write_image, write_label
+from common.geometry import Affine, Fill, apply_to_label, apply_to_points, compose, scaling
+from common.image_io import image_size, write_image, write_label
 from common.labels import FacePolicy, visible_mask
 from common.manifest import Row, sha256
 from configs.schema import AlignJob
 from face_align.celebamask_hq import PhotoRecord, read_parts
-from face_align.crop import Method, photo_to_crop, residual_px
-from face_align.landmarks import check_frame, five_points, read_landmarks
+from face_align.crop import Method, photo_to_crop, read_crop, residual_px
+from face_align.landmark_formats import LandmarkRecord, LandmarkSource, read_landmark_file
+from face_align.landmarks import check_frame, five_points
+from face_align.locate import FaceChoice, choose_faces
+from face_align.photo_folders import PhotoFace
+from face_align.sources import AlignRecord, box_of, build_landmarks, landmarks_of, to_photo
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class Aligner:
         output: folder to write into.
         size: side of the crop in pixels.
         image_format: "jpg" or "png".
+        landmarks: of all photos; None: each record names its own file.
+        faces: which face, where a photo has landmarks of several.
+        box_scale: see `face_align.crop.photo_to_crop`, as the legacy switches.
     """
 
     root: Path
@@ -37,47 +47,119 @@ class Aligner:
     fill: Fill
     image_format: str
     policy: FacePolicy
+    landmarks: LandmarkSource | None = None
+    faces: FaceChoice = "largest"
+    box_scale: float = 1.3
+    legacy_offsets: bool = False
+    legacy_clip: bool = False
 
-    def __call__(self, record: PhotoRecord) -> Row:
+    def __call__(self, record: AlignRecord) -> Row:
         """Return the manifest row of `record` after writing its files.
 
         Raises:
             RecordError: photo, label or landmarks cannot be used.
         """
-        photo = read_image(record.image)
-        landmarks = read_landmarks(record.landmarks)
-        check_frame(record.landmarks, landmarks, photo.shape[:2])
-        points = five_points(landmarks)
-        try:
-            matrix = photo_to_crop(
-                points, photo_size=photo.shape[:2], method=self.method, size=self.size, template=self.template
-            )
-        except ValueError as error:
-            raise RecordError(f"{record.landmarks}: {error}", outcome="bad_landmarks") from error
-        label = read_parts(record)
-        _check_label_shape(record, photo.shape[:2], label.shape[:2])
-        label_to_crop = compose(matrix, scaling(label.shape[:2], photo.shape[:2]))
-        crop_size = (self.size, self.size)
-        label_crop = apply_to_label(label_to_crop, label, size=crop_size)
-        files = {"image": f"images/{record.id}.{self.image_format}", "label": f"labels/{record.id}.png"}
-        write_image(self.output / files["image"], apply_to_image(matrix, photo, size=crop_size, fill=self.fill))
-        write_label(self.output / files["label"], label_crop)
+        if isinstance(record, PhotoRecord) and record.fault is not None:
+            raise RecordError(f"{record.image}: {record.fault}; faults: keep takes it in", outcome="known_fault")
+        size = image_size(record.image)
+        found = None if self.method == "none" else self._landmarks(record, size)
+        matrix = self._photo_to_crop(record, found, size)
+        label = read_parts(record) if isinstance(record, PhotoRecord) else record.read_label()
+        files = {"image": f"images/{record.id}.{self.image_format}"}
+        crop = read_crop(record.image, matrix, photo_size=size, size=self.size, fill=self.fill)
+        share: dict[str, float] = {}
+        if label is not None:
+            label_crop = self._label_crop(record, matrix, label, size)
+            files["label"] = f"labels/{record.id}.png"
+            share["face_share"] = round(float(visible_mask(label_crop, self.policy).mean()), 4)
+            write_label(self.output / files["label"], label_crop)
+        write_image(self.output / files["image"], crop)
         return {
             "id": record.id,
             "outcome": "ok",
             "split": record.split,
             "subject": record.subject,
             "source": _relative(record.image, self.root),
+            "source_sha256": self.source_digest(record),
             "crop": {"method": self.method, "template": self.template},
-            "photo_size": list(photo.shape[:2]),
+            "photo_size": list(size),
             "files": files,
             "sha256": {name: sha256(self.output / path) for name, path in files.items()},
             "photo_to_crop": _rounded(matrix),
-            "landmarks": _rounded(apply_to_points(matrix, landmarks), digits=3),
-            "residual_px": round(residual_px(matrix, points, self.size), 3),
-            "detector": "file",
-            "face_share": round(float(visible_mask(label_crop, self.policy).mean()), 4),
+            **({} if found is None else self._landmark_columns(found, matrix)),
+            **share,
         }
+
+    def _photo_to_crop(self, record: AlignRecord, found: LandmarkRecord | None, size: tuple[int, int]) -> Affine:
+        try:
+            return photo_to_crop(
+                None if found is None else five_points(found.points, found.scheme),
+                photo_size=size,
+                method=self.method,
+                size=self.size,
+                template=self.template,
+                landmarks=None if found is None or found.scheme == "five" else found.points,
+                box=None if found is None else found.box,
+                box_scale=self.box_scale,
+                legacy_offsets=self.legacy_offsets,
+                legacy_clip=self.legacy_clip,
+            )
+        except ValueError as error:
+            raise RecordError(f"{record.image}: landmarks: {error}", outcome="bad_landmarks") from error
+
+    def _landmark_columns(self, found: LandmarkRecord, matrix: Affine) -> Row:
+        aim = {"pos3d": "faceocc256", "similarity5": self.template}.get(self.method)
+        return {
+            "landmarks": _rounded(apply_to_points(matrix, found.points), digits=3),
+            "scheme": found.scheme,
+            "residual_px": round(residual_px(matrix, five_points(found.points, found.scheme), self.size, aim), 3),
+            "detector": found.detector,
+        }
+
+    def source_digest(self, record: AlignRecord) -> str:
+        """Return the SHA-256 of all that the crop is made from: photo, labels and landmarks.
+
+        Raises:
+            OSError: the photo or its labels cannot be read.
+        """
+        labels = [*record.parts.values()] if isinstance(record, PhotoRecord) else [record.label]
+        digest = hashlib.sha256()
+        for path in (record.image, *labels):
+            digest.update(path.read_bytes() if path is not None else b"")
+        try:
+            for face in [] if self.method == "none" else self._all_landmarks(record):
+                digest.update(face.points.tobytes() + repr((face.scheme, face.image_size, face.box)).encode())
+        except RecordError as error:
+            digest.update(str(error).encode(errors="replace"))
+        return digest.hexdigest()
+
+    def _all_landmarks(self, record: AlignRecord) -> Sequence[LandmarkRecord]:
+        if isinstance(record, PhotoRecord):
+            if self.landmarks is not None:
+                return self.landmarks.get(record.id)
+            return read_landmark_file(record.landmarks, record.id)
+        assert self.landmarks is not None  # see `build_aligner`
+        return landmarks_of(self.landmarks, record.photo_id)
+
+    def _landmarks(self, record: AlignRecord, photo_size: tuple[int, int]) -> LandmarkRecord:
+        """Return the landmarks of the record's face in pixels of the photo."""
+        faces = [to_photo(face, photo_size, record.image) for face in self._all_landmarks(record)]
+        number = record.face if isinstance(record, PhotoFace) else None
+        if number is None:
+            boxes = [box_of(face) for face in faces]
+            (number, *_) = choose_faces(boxes, choice=self.faces, photo_size=photo_size)
+        face = faces[number]
+        centred = isinstance(record, PhotoRecord)
+        check_frame(record.image, face.points, photo_size, centred=centred)
+        return face
+
+    def _label_crop(
+        self, record: AlignRecord, matrix: Affine, label: NDArray[np.uint8], photo_size: tuple[int, int]
+    ) -> NDArray[np.uint8]:
+        label_size = (label.shape[0], label.shape[1])
+        _check_label_shape(record, photo_size, label_size)
+        label_to_crop = compose(matrix, scaling(label_size, photo_size))
+        return apply_to_label(label_to_crop, label, size=(self.size, self.size))
 
 
 def build_aligner(job: AlignJob) -> Aligner:
@@ -91,10 +173,15 @@ def build_aligner(job: AlignJob) -> Aligner:
         fill=job.align.fill,
         image_format=job.image_format,
         policy=job.face.policy(),
+        landmarks=build_landmarks(job),
+        faces=job.source.faces,
+        box_scale=job.align.box_scale,
+        legacy_offsets=job.align.legacy_offsets,
+        legacy_clip=job.align.legacy_clip,
     )
 
 
-def _check_label_shape(record: PhotoRecord, photo_size: tuple[int, int], label_size: tuple[int, int]) -> None:
+def _check_label_shape(record: AlignRecord, photo_size: tuple[int, int], label_size: tuple[int, int]) -> None:
     """Refuse labels that are no plain scaling of the photo, up to a pixel of rounding."""
     ratio_y, ratio_x = label_size[0] / photo_size[0], label_size[1] / photo_size[1]
     if abs(ratio_y * photo_size[1] - label_size[1]) > 1 and abs(ratio_x * photo_size[0] - label_size[0]) > 1:

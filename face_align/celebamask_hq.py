@@ -11,19 +11,22 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from common.errors import RecordError, UserError
-from common.image_io import list_images, read_mask
+from common.image_io import list_images, read_mask_in_box
 from common.labels import CELEBAMASK_PARTS, PART_ID
 
 IMAGES = "CelebA-HQ-img"
 MASKS = "CelebAMask-HQ-mask-anno"
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 MASKS_PER_FOLDER = 2000
+KNOWN_FAULTS = Path(__file__).with_name("celebamask_hq_faults.yaml")
 
 # First index of CelebA's own validation and test partition.
 FIRST_VALIDATION, FIRST_TEST = 162771, 182638
@@ -40,6 +43,7 @@ class PhotoRecord:
         landmarks: path where the landmarks are expected.
         split: "train", "val" or "test".
         subject: person where known; the photo's own id otherwise.
+        fault: why the photo must not be used; None for one without a known fault.
     """
 
     id: str
@@ -48,10 +52,16 @@ class PhotoRecord:
     landmarks: Path
     split: str
     subject: str
+    fault: str | None = None
 
 
 def read_celebamask_hq(
-    root: Path, *, landmarks: Path | None = None, split: str = "official", limit: int | None = None
+    root: Path,
+    *,
+    landmarks: Path | None = None,
+    split: str = "official",
+    limit: int | None = None,
+    faults: Literal["drop", "keep"] = "keep",
 ) -> list[PhotoRecord]:
     """Return the records of the data set in the order of their numbers.
 
@@ -60,6 +70,8 @@ def read_celebamask_hq(
         landmarks: folder of {i}.npy; None: `root/landmarks`.
         split: "official" by the mapping file, or the name of a CSV in `root` with the columns id and split.
         limit: take only the first so many.
+        faults: drop: records of photos with a known fault say so in `fault`. Known are the faults of the official
+            30,000 photos, so this does nothing to other splits, whose ids may be their own.
 
     Raises:
         UserError: tells everything that is missing at once.
@@ -82,6 +94,7 @@ def read_celebamask_hq(
     if unknown:
         raise UserError(f"{split_file}: has no row for {len(unknown)} photos, e.g. {unknown[:5]}")
     parts = _list_parts(root / MASKS)
+    fault_of = read_known_faults() if faults == "drop" and split == "official" else {}
     return [
         PhotoRecord(
             id=str(number),
@@ -90,9 +103,20 @@ def read_celebamask_hq(
             landmarks=landmarks / f"{number}.npy",
             split=splits[number],
             subject=str(number),
+            fault=fault_of.get(number),
         )
         for number in numbers
     ]
+
+
+def read_known_faults(path: Path = KNOWN_FAULTS) -> dict[int, str]:
+    """Return photo number -> what is wrong with it, of the photos that are left out.
+
+    Of two equal photos the second is left out, so that no photo stands in two splits.
+    """
+    listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    faults = {number: group["reason"] for group in listed["faults"] for number in group["photos"]}
+    return faults | {second: f"the same photo as {first}" for first, second in listed["duplicates"]}
 
 
 def read_official_split(mapping: Path) -> dict[int, str]:
@@ -131,17 +155,17 @@ def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
     for name in CELEBAMASK_PARTS:
         if name not in record.parts:
             continue
-        mask = read_mask(record.parts[name])
+        part = read_mask_in_box(record.parts[name])
         if label is None:
-            label = np.zeros(mask.shape, np.uint8)
-        if mask.shape != label.shape:
+            label = np.zeros(part.size, np.uint8)
+        if part.size != label.shape:
             raise RecordError(
-                f"{record.parts[name]}: mask is {mask.shape} but the other parts are {label.shape} (height, width)",
+                f"{record.parts[name]}: mask is {part.size} but the other parts are {label.shape} (height, width)",
                 outcome="bad_label",
             )
-        if name == "skin" and not mask.any():
+        if name == "skin" and not part.mask.any():
             raise RecordError(f"{record.parts[name]}: the skin mask is empty", outcome="bad_label")
-        label[mask] = PART_ID[name]
+        label[part.box][part.mask] = PART_ID[name]
     if label is None or "skin" not in record.parts:
         raise RecordError(
             f"{record.image}: has no skin mask; expected {int(record.id):05d}_skin.png under {MASKS}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ from common.geometry import apply_to_points, invert, scaling
 
 WEIGHTS_VARIABLE = "OCCFACE_WEIGHTS"
 YUNET_NAMES = ("yunet_n_640_640.onnx", "face_detection_yunet_2023mar.onnx")
-YUNET_ADDRESS = "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet"
 REPOSITORY_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 # The network was trained at 640 px and finds faces from about 10 px on; a crowd in a large photo needs a second look.
@@ -25,6 +25,7 @@ SMALLEST_SIDE_PX = 96  # smaller photos are enlarged: a face of 10 px and less i
 # 6.3 % of the outer-eye distance at 234 px, 15 % at 517 px). Portraits are therefore looked at again, smaller.
 LARGE_FACE_PX = 290
 BEST_FACE_PX = 230
+PORTRAIT_SIDE_PX = 256  # where nothing was found, a noisy or hidden face that fills the photo may be found this small
 
 
 class Face(NamedTuple):
@@ -69,7 +70,7 @@ class YuNetDetector:
 
     def __init__(self, path: Path, *, score_threshold: float = 0.6, overlap_threshold: float = 0.3) -> None:
         if not path.is_file():
-            raise UserError(f"{path}: there is no YuNet model; {_how_to_get()}")
+            raise UserError(f"{path}: there is no YuNet model; {where_weights_lie(YUNET_NAMES)}")
         # OpenCV 5 warns at each construction that its new graph engine ignores the choice of a target (there is only
         # one on the CPU); nothing that a reader of the terminal could act on.
         level = cv2.utils.logging.getLogLevel()
@@ -77,7 +78,9 @@ class YuNetDetector:
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold, overlap_threshold)
         except cv2.error as error:
-            raise UserError(f"{path}: OpenCV cannot read this as a YuNet model; {_how_to_get()}") from error
+            raise UserError(
+                f"{path}: OpenCV cannot read this as a YuNet model; {where_weights_lie(YUNET_NAMES)}"
+            ) from error
         finally:
             cv2.utils.logging.setLogLevel(level)
 
@@ -97,7 +100,7 @@ class YuNetDetector:
             if faces or longest_px <= limit_px:
                 break
         if not faces:
-            return []
+            return self._detect_at(image, PORTRAIT_SIDE_PX) if longest_px > PORTRAIT_SIDE_PX else []
         face_px = faces[0].box[2] * side_px / longest_px
         if face_px <= LARGE_FACE_PX:
             return faces
@@ -122,8 +125,7 @@ class YuNetDetector:
 
 def find_yunet() -> Path | None:
     """Return the YuNet file in the folder $OCCFACE_WEIGHTS, else in `weights/` of this repository, else None."""
-    candidates = (folder / name for folder in yunet_folders() for name in YUNET_NAMES)
-    return next((path for path in candidates if path.is_file()), None)
+    return find_weights(YUNET_NAMES)
 
 
 def require_yunet() -> Path:
@@ -134,7 +136,7 @@ def require_yunet() -> Path:
     """
     path = find_yunet()
     if path is None:
-        raise UserError(f"no YuNet face detector was found. {_how_to_get()}")
+        raise UserError(f"no YuNet face detector was found. {where_weights_lie(YUNET_NAMES)}")
     return path
 
 
@@ -144,11 +146,18 @@ def yunet_folders() -> list[Path]:
     return [*([Path(chosen)] if chosen else []), REPOSITORY_WEIGHTS]
 
 
-def _how_to_get() -> str:
+def find_weights(names: Sequence[str]) -> Path | None:
+    """Return the first file of one of these names in the folders of `yunet_folders`, None where there is none."""
+    candidates = (folder / name for folder in yunet_folders() for name in names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def where_weights_lie(names: Sequence[str]) -> str:
+    """Return, for a message, where files of these names were looked for and how to get one."""
     variable = os.environ.get(WEIGHTS_VARIABLE) or "not set"
     return (
-        f"Looked for {' or '.join(YUNET_NAMES)} in the folder ${WEIGHTS_VARIABLE} ({variable}) and in "
-        f"{REPOSITORY_WEIGHTS}. Get the file from {YUNET_ADDRESS}, put it into one of the two, and run again"
+        f"Looked for {' or '.join(names)} in the folder ${WEIGHTS_VARIABLE} ({variable}) and in "
+        f"{REPOSITORY_WEIGHTS}. Run `bash scripts/download_weights.sh`, or put the file into one of the two"
     )
 
 

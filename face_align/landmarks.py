@@ -1,4 +1,4 @@
-"""Reading landmarks, and the five points that alignment works with.
+"""What is done with landmarks once they are read: the five points of alignment, other schemes, checks of the frame.
 
 Point order of the 68 scheme (ibug, dlib): 0-16 jaw, 17-26 brows, 27-35 nose (30 = tip), 36-41 and 42-47 eyes,
 48-59 outer lips, 60-67 inner lips. Points are (x, y) in pixels of the photo that they were detected in.
@@ -11,83 +11,145 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import RecordError
+from common.geometry import apply_to_points, scaling
+from face_align.landmark_formats.record import NORMALISED_SIZE, SCHEMES, LandmarkError, LandmarkRecord, bad
+from face_align.landmark_formats.source import read_landmark_file
+from face_align.mediapipe import MESH_TO_IBUG68
 
-KNOWN_SHAPES = "(68, 2), (68, 3), (3, 68), (2, 68) or (5, 2)"
+__all__ = [
+    "LandmarkError",
+    "check_frame",
+    "five_points",
+    "ibug68_points",
+    "points_in_photo",
+    "read_landmarks",
+]
+
 OUTSIDE_SHARE = 0.5  # landmarks with more points than this outside the photo belong to another photo or frame
+FACTORS = (2.0, 4.0, 8.0, 3.0, 1.5)  # between the sizes that photos are usually published at
+CENTRE = np.array([0.5, 0.61])  # middle of the five points in photos with a centred face, as a share of the sides
+CENTRED_WITHIN = 0.15  # and how far from there it may be. Measured: at most 0.13 in 900 photos of CelebA-HQ
+
+# Image-left eye, image-right eye, nose tip, image-left and image-right mouth corner: each the mean of these points.
+# An eye is the mean of its two corners.
+FIVE_OF: dict[str, tuple[tuple[int, ...], ...]] = {
+    "five": ((0,), (1,), (2,), (3,), (4,)),
+    "ibug68": ((36, 39), (42, 45), (30,), (48,), (54,)),
+    "wflw98": ((60, 64), (68, 72), (54,), (76,), (82,)),
+    "mediapipe478": ((33, 133), (362, 263), (1,), (61,), (291,)),
+    "cofw29": ((8, 10), (11, 9), (20,), (22,), (23,)),
+}
 
 
-class LandmarkError(RecordError):
-    """Landmarks that are missing, unreadable, or of another photo."""
-
-
-def read_landmarks(path: Path) -> NDArray[np.float64]:
-    """Return the points (L, 2) of a NumPy file, L = 68 or 5.
+def read_landmarks(path: Path, *, photo_size: tuple[int, int] | None = None) -> NDArray[np.float64]:
+    """Return the points (L, 2) of the first face of a file that belongs to one photo.
 
     Args:
-        path: `.npy` of shape (68, 2), (68, 3), (5, 2), or transposed (3, 68) as 3DDFA_V2 writes it.
+        path: any kind of `landmark_formats.source.FILE_READERS`, e.g. `.npy` of shape (68, 2), (3, 68) or (5, 2).
+        photo_size: (height, width), needed for points that are stored as shares of the photo.
 
     Raises:
         LandmarkError: there is no file (outcome "no_landmarks"), or its content is something else ("bad_landmarks").
     """
-    if not path.exists():
-        raise LandmarkError(f"{path}: no landmarks for this photo; detect them, or leave the photo out",
-                            outcome="no_landmarks")  # fmt: skip
-    try:
-        with path.open("rb") as stream:  # unlike `numpy.load`, this never opens an archive or a pickle
-            points = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LandmarkError(
-            f"{path}: expected a NumPy array of numbers, found something else ({error}); save it with numpy.save",
-            outcome="bad_landmarks",
-        ) from error
-    return _as_points(path, points)
+    record = read_landmark_file(path)[0]
+    if record.image_size == NORMALISED_SIZE and photo_size is None:
+        raise bad(path, "the points are shares of the photo, and the size of the photo is not known here")
+    return record.points if photo_size is None else points_in_photo(record, photo_size)
 
 
-def check_frame(path: Path, points: NDArray[np.float64], photo_size: tuple[int, int]) -> None:
-    """Refuse points that lie mostly outside a photo of `photo_size` (height, width).
+def points_in_photo(record: LandmarkRecord, photo_size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the points (L, 2) in pixels of a photo of `photo_size` (height, width), whatever they were found at.
 
     Raises:
-        LandmarkError: they do (outcome "bad_landmarks").
+        LandmarkError: the photo has another shape than the one that they were found in (outcome "bad_landmarks").
     """
-    height, width = photo_size
-    outside = (points < -0.5).any(axis=1) | (points[:, 0] > width - 0.5) | (points[:, 1] > height - 0.5)
-    if outside.mean() > OUTSIDE_SHARE:
-        raise LandmarkError(
-            f"{path}: {outside.sum()} of {len(points)} points lie outside the photo of {height} x {width} pixels "
-            "(height x width); they were detected in a photo of another size: scale them to this one",
-            outcome="bad_landmarks",
+    size = record.image_size
+    if size is None or size == photo_size:
+        return record.points
+    unequal = abs(size[0] * photo_size[1] - size[1] * photo_size[0]) > max(*size, *photo_size)
+    if unequal and size != NORMALISED_SIZE:
+        raise bad(
+            record.id,
+            f"the landmarks were found in a photo of {size} (height, width), this one is {photo_size}, of another "
+            "shape; they do not belong together",
         )
+    return apply_to_points(scaling(size, photo_size), record.points)
 
 
-def five_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return image-left eye, image-right eye, nose tip, image-left and image-right mouth corner, (5, 2).
-
-    An eye is the mean of its two corners.
+def check_frame(path: Path, points: NDArray[np.float64], photo_size: tuple[int, int], *, centred: bool = False) -> None:
+    """Refuse points of another frame: of another size of the photo, or of another photo.
 
     Args:
-        points: (68, 2) in the ibug order, or (5, 2), which comes back as it is.
+        path: named in the error.
+        points: (L, 2), pixels.
+        photo_size: (height, width).
+        centred: the photo is known to show one face in its middle, as in CelebA-HQ and FFHQ, so that points of a
+            smaller copy of it can be told, too. In any photo they could be a small face.
 
     Raises:
-        ValueError: another number of points.
+        LandmarkError: they are (outcome "bad_landmarks"); the message names the likely factor.
     """
-    if len(points) == 5:
-        return points
-    if len(points) != 68:
-        raise ValueError(f"expected 68 or 5 points, found {len(points)}")
-    left_eye, right_eye = points[[36, 39]].mean(axis=0), points[[42, 45]].mean(axis=0)
-    return np.stack([left_eye, right_eye, points[30], points[48], points[54]])
-
-
-def _as_points(path: Path, values: NDArray[np.generic]) -> NDArray[np.float64]:
-    points: NDArray[np.generic] = values.T if values.ndim == 2 and values.shape in ((3, 68), (2, 68)) else values
-    numeric = np.issubdtype(points.dtype, np.floating) or np.issubdtype(points.dtype, np.integer)
-    if not numeric or points.ndim != 2 or points.shape not in ((68, 2), (68, 3), (5, 2)):
-        raise LandmarkError(
-            f"{path}: expected landmarks of shape {KNOWN_SHAPES}, found {values.dtype} {values.shape}",
-            outcome="bad_landmarks",
+    height, width = photo_size
+    frame = f"the photo of {height} x {width} pixels (height x width)"
+    if np.abs(points).max() <= 2 < min(photo_size) // 8 and np.ptp(points, axis=0).max() > 0:
+        raise bad(
+            path, f"all points lie within 2 px of the corner of {frame}; they look like shares: multiply by its size"
         )
-    plane = points[:, :2].astype(np.float64)
-    if not np.isfinite(plane).all():
-        raise LandmarkError(f"{path}: a coordinate is not a finite number", outcome="bad_landmarks")
-    return plane
+    outside = ~_inside(points, photo_size)
+    if outside.mean() > OUTSIDE_SHARE:
+        likely = [factor for factor in FACTORS if _inside(points / factor, photo_size).mean() > 0.9]
+        hint = f"; the likely factor is {likely[0]:g}: divide by it" if likely else ""
+        raise bad(
+            path,
+            f"{outside.sum()} of {len(points)} points lie outside {frame}; they were detected in a photo of another "
+            f"size{hint}, or store image_size with them in landmarks.jsonl",
+        )
+    off_centre = _off_centre(points, photo_size)
+    if centred and off_centre > CENTRED_WITHIN:
+        ratio = min((*FACTORS, *(1 / factor for factor in FACTORS)), key=lambda r: _off_centre(points * r, photo_size))
+        if _off_centre(points * ratio, photo_size) <= min(CENTRED_WITHIN, off_centre / 2):
+            step = f"{ratio:g}: multiply by it" if ratio > 1 else f"{1 / ratio:g}: divide by it"
+            raise bad(
+                path,
+                f"the points lie in a corner of {frame}; they were detected in a copy of another size, the likely "
+                f"factor is {step}, or store image_size with them in landmarks.jsonl",
+            )
+
+
+def five_points(points: NDArray[np.float64], scheme: str | None = None) -> NDArray[np.float64]:
+    """Return image-left eye, image-right eye, nose tip, image-left and image-right mouth corner, (5, 2).
+
+    Args:
+        points: (L, 2) in the order of the scheme; five come back as they are.
+        scheme: a key of `FIVE_OF`; None: told by the number of points.
+
+    Raises:
+        ValueError: another number of points, or an unknown scheme.
+    """
+    if scheme is None:
+        scheme = SCHEMES.get(len(points), "unknown")
+    if scheme not in FIVE_OF or SCHEMES.get(len(points)) != scheme:
+        known = ", ".join(f"{name} {count}" for count, name in SCHEMES.items())
+        raise ValueError(f"expected 68 or 5 points, or another of {known}; found {len(points)} as {scheme!r}")
+    return points if scheme == "five" else np.stack([points[list(group)].mean(axis=0) for group in FIVE_OF[scheme]])
+
+
+def ibug68_points(points: NDArray[np.float64], scheme: str) -> NDArray[np.float64] | None:
+    """Return the points in the 68 scheme, (68, 2); None where the scheme has no counterparts of all 68.
+
+    The jaw of MediaPipe's mesh is that of the 3D head: about a tenth of the distance of the outer eye corners off.
+    """
+    if scheme == "mediapipe478":
+        return points[list(MESH_TO_IBUG68)]
+    return points if scheme == "ibug68" else None
+
+
+def _inside(points: NDArray[np.float64], photo_size: tuple[int, int]) -> NDArray[np.bool_]:
+    height, width = photo_size
+    return (points >= -0.5).all(axis=1) & (points[:, 0] <= width - 0.5) & (points[:, 1] <= height - 0.5)
+
+
+def _off_centre(points: NDArray[np.float64], photo_size: tuple[int, int]) -> float:
+    five = five_points(points)
+    middle = (five.min(axis=0) + five.max(axis=0)) / 2 / np.array(photo_size[::-1], dtype=np.float64)
+    return float(np.abs(middle - CENTRE).max())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from common.errors import RecordError, UserError
 from common.geometry import Affine, scaling
 from face_align.crop import TEMPLATES, Method, photo_to_crop
 from face_align.detect import Face, YuNetDetector
-from face_align.landmarks import check_frame, five_points, read_landmarks
+from face_align.landmark_formats import open_landmarks
+from face_align.landmarks import check_frame, five_points, points_in_photo
 
 
 class Location(NamedTuple):
@@ -30,6 +31,9 @@ class Location(NamedTuple):
     points: NDArray[np.float64] | None = None
     face: Face | None = None
 
+
+FaceChoice = Literal["largest", "centre", "all"]
+Box = tuple[float, float, float, float]
 
 # Takes the photo (H, W, 3) uint8 RGB and its name without suffix, relative to the folder of photos.
 Locator = Callable[[NDArray[np.uint8], str], list[Location]]
@@ -60,14 +64,56 @@ class CropRule:
                 f"{', '.join(methods)} and {', '.join(TEMPLATES)}: update the code, or take other weights"
             )
 
-    def photo_to_crop(self, points: NDArray[np.float64], photo_size: tuple[int, int]) -> Affine:
-        """Return the transform for `points` (5, 2) of a photo of `photo_size` (height, width).
+    def photo_to_crop(
+        self,
+        points: NDArray[np.float64],
+        photo_size: tuple[int, int],
+        *,
+        landmarks: NDArray[np.float64] | None = None,
+        box: Box | None = None,
+    ) -> Affine:
+        """Return the transform for a face of a photo of `photo_size` (height, width).
+
+        Args:
+            points: (5, 2) pixels of the photo.
+            photo_size: (height, width).
+            landmarks: (L, 2) of the whole face, where there are more than five.
+            box: (x, y, width, height) of the face, where it is known.
 
         Raises:
-            ValueError: the points coincide.
+            ValueError: the points coincide, or the method needs more than these.
         """
-        method = cast(Method, self.method)
-        return photo_to_crop(points, photo_size=photo_size, method=method, size=self.size, template=self.template)
+        return photo_to_crop(
+            points,
+            photo_size=photo_size,
+            method=cast(Method, self.method),
+            size=self.size,
+            template=self.template,
+            landmarks=landmarks,
+            box=box,
+        )
+
+
+def choose_faces(boxes: Sequence[Box], *, choice: FaceChoice, photo_size: tuple[int, int]) -> list[int]:
+    """Return the indices of the chosen faces: one, or all with the largest first; none where there is none.
+
+    Args:
+        boxes: (x, y, width, height) of each face, photo pixels.
+        choice: the face with the largest box, the one nearest the photo's centre, or all.
+        photo_size: (height, width).
+    """
+    order = sorted(range(len(boxes)), key=lambda index: -boxes[index][2] * boxes[index][3])
+    if choice == "all" or not order:
+        return order
+    if choice == "largest":
+        return order[:1]
+    height, width = photo_size
+
+    def off_centre(index: int) -> float:
+        x, y, box_width, box_height = boxes[index]
+        return (x + (box_width - width) / 2) ** 2 + (y + (box_height - height) / 2) ** 2
+
+    return [min(order, key=off_centre)]
 
 
 def by_detector(detector: YuNetDetector, rule: CropRule, *, max_faces: int | None = None) -> Locator:
@@ -83,7 +129,7 @@ def by_detector(detector: YuNetDetector, rule: CropRule, *, max_faces: int | Non
         locations = []
         for face in detector.detect(photo)[:max_faces]:
             try:
-                matrix = rule.photo_to_crop(face.points, photo.shape[:2])
+                matrix = rule.photo_to_crop(face.points, photo.shape[:2], box=face.box)
             except ValueError:
                 continue  # points that coincide: no face that could be aligned
             locations.append(Location(matrix, face.points, face))
@@ -92,23 +138,28 @@ def by_detector(detector: YuNetDetector, rule: CropRule, *, max_faces: int | Non
     return locate
 
 
-def by_landmarks(folder: Path, rule: CropRule) -> Locator:
-    """Return a locator that reads `folder/{name}.npy`; it raises `RecordError` where they cannot be used.
+def by_landmarks(source: Path, rule: CropRule) -> Locator:
+    """Return a locator of the faces whose landmarks stand in files; it raises `RecordError` where they are no use.
 
     Args:
-        folder: landmarks, with the sub-folders of the photos.
+        source: a folder with a file a photo, in the sub-folders of the photos, or one file for all.
         rule: how points become a crop.
     """
+    known = open_landmarks(source)
 
     def locate(photo: NDArray[np.uint8], name: str) -> list[Location]:
-        path = folder / f"{name}.npy"
-        landmarks = read_landmarks(path)
-        check_frame(path, landmarks, photo.shape[:2])
-        points = five_points(landmarks)
-        try:
-            return [Location(rule.photo_to_crop(points, photo.shape[:2]), points)]
-        except ValueError as error:
-            raise RecordError(f"{path}: {error}", outcome="bad_landmarks") from error
+        size = (photo.shape[0], photo.shape[1])
+        locations = []
+        for face in known.get(name):
+            landmarks = points_in_photo(face, size)
+            check_frame(source / name, landmarks, size)
+            points = five_points(landmarks, face.scheme)
+            whole = landmarks if face.scheme != "five" else None
+            try:
+                locations.append(Location(rule.photo_to_crop(points, size, landmarks=whole), points))
+            except ValueError as error:
+                raise RecordError(f"{source / name}: {error}", outcome="bad_landmarks") from error
+        return locations
 
     return locate
 

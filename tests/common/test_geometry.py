@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skimage.transform import estimate_transform
 
 from common.geometry import (
+    _strong_blur,
     apply_to_image,
     apply_to_label,
     apply_to_map,
@@ -206,3 +207,14 @@ def test_maps_take_the_value_named_outside() -> None:
     assert_array_equal(apply_to_map(away, values, size=(5, 5)), np.zeros((5, 5), np.float32))
     assert_array_equal(apply_to_map(away, values, size=(5, 5), outside=7.0), np.full((5, 5), 7, np.float32))
     assert apply_to_map(IDENTITY, np.dstack([values] * 2), size=(5, 5)).shape == (5, 5, 2)
+
+
+@pytest.mark.parametrize("side_px", [40, 256, 500])
+def test_the_fast_blur_is_a_gaussian(side_px: int) -> None:
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (8, 9, 3), dtype=np.uint8), (side_px + 7, side_px))
+    for sigma_px in (0.5, 0.03 * side_px):
+        exact = cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+        difference = abs(_strong_blur(image, sigma_px).astype(float) - exact)
+        assert difference.mean() < 1
+        assert difference.max() <= 4

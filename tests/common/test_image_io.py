@@ -287,3 +287,39 @@ def test_listing_is_sorted_and_leaves_other_files_out(tmp_path: Path) -> None:
     for wrong in ("gone", "notes.txt"):
         with pytest.raises(UserError, match="expected a folder"):
             list_images(tmp_path / wrong)
+
+
+@pytest.mark.parametrize(
+    ("size", "shrink", "expected"),
+    [((64, 96), 1, (64, 96)), ((64, 96), 2, (32, 48)), ((64, 96), 3, (32, 48)), ((64, 96), 99, (8, 12)),
+     ((64, 90), 4, (32, 45)), ((63, 96), 4, (63, 96)), ((60, 96), 8, (15, 24)), ((64, 96), 0, (64, 96))],
+)  # fmt: skip
+def test_jpegs_come_back_smaller_by_whole_factors(
+    tmp_path: Path, size: tuple[int, int], shrink: int, expected: tuple[int, int]
+) -> None:
+    ramp = np.repeat(np.linspace(0, 255, size[1])[None, :, None], size[0], axis=0).repeat(3, axis=2).astype(np.uint8)
+    for suffix in ("jpg", "png"):
+        write_image(tmp_path / f"1.{suffix}", ramp)
+    photo = read_image(tmp_path / "1.jpg", shrink=shrink)
+    assert photo.shape == (*expected, 3)
+    factor = size[1] // expected[1]
+    averaged = ramp[0, :, 0].astype(float).reshape(-1, factor).mean(axis=1)
+    assert abs(photo[0, :, 0] - averaged).max() < 4
+    assert read_image(tmp_path / "1.png", shrink=shrink).shape == (*size, 3)
+
+
+def test_a_turned_jpeg_is_shrunk_and_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(tmp_path / "1.jpg", exif=exif)
+    assert read_image(tmp_path / "1.jpg", shrink=2).shape == (32, 16, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("white", [1, 15, 255])
+def test_masks_are_found_wherever_they_lie(tmp_path: Path, mode: str, white: int) -> None:
+    for box in (np.s_[0:1, 0:1], np.s_[3:7, 8:9], np.s_[9:10, 11:12], np.s_[:, :], np.s_[0:0, 0:0]):
+        mask = np.zeros((10, 12), bool)
+        mask[box] = True
+        Image.fromarray(mask.astype(np.uint8) * np.uint8(white)).convert(mode).save(tmp_path / "1.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "1.png"), mask)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -183,3 +184,79 @@ def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     claim_folder(empty, Job())
+
+
+def test_a_changed_source_is_done_again(tmp_path: Path) -> None:
+    folder, source = tmp_path / "out", tmp_path / "sources"
+    for number in NUMBERS:
+        write_bytes(source / number.id, number.id.encode())
+
+    def digest(record: Number) -> str:
+        return sha256(source / record.id)
+
+    def work(record: Number) -> Row:
+        return {**Writer(folder)(record), "source_sha256": digest(record)}
+
+    def go() -> JobReport:
+        return run_job(work, NUMBERS, folder=folder, title="test", source_digest=digest)
+
+    go()
+    calls(folder)
+    (source / "4").write_text("another photo")
+    assert go().reused == 11
+    assert calls(folder) == ["4"]
+    (source / "5").unlink()  # gone: the work is asked again, and says what is wrong
+    with pytest.raises(FileNotFoundError):
+        go()
+
+
+def test_half_written_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write_bytes(folder / "images" / ".7.png.123.partial", b"half")
+    run(folder)
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_a_torn_line_of_the_journal_does_not_swallow_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run(folder)
+    lines = (folder / FILE_NAME).read_text().splitlines(keepends=True)
+    (folder / FILE_NAME).unlink()
+    (folder / JOURNAL_NAME).write_text("".join(lines[:3]) + lines[3][:20])
+
+    def stop_at_6(record: Number) -> Row:
+        if record.id == "6":
+            raise ZeroDivisionError
+        return Writer(folder)(record)
+
+    with pytest.raises(ZeroDivisionError):
+        run_job(stop_at_6, NUMBERS, folder=folder, title="test")
+    assert run(folder).reused == 6
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """Stands for a disk that is full from the fourth record on."""
+
+    folder: Path
+
+    def __call__(self, record: Number) -> Row:
+        if int(record.id) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return Writer(self.folder)(record)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_full_disk_is_told_and_gone_on_from(tmp_path: Path, processes: int) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(UserError, match=r"the disk is full.*goes on where it stopped"):
+        run_job(FullDisk(folder), NUMBERS, folder=folder, title="test", processes=processes)
+    assert run(folder).outcomes == {"ok": 12}
+
+
+def test_other_errors_of_the_system_keep_their_traceback(tmp_path: Path) -> None:
+    def work(record: Number) -> Row:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        run_job(work, NUMBERS, folder=tmp_path / "out", title="test")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,26 @@ def test_lines_do_not_depend_on_the_order_of_keys() -> None:
 
 def test_samples_are_the_rows_that_worked(tmp_path: Path) -> None:
     write_manifest(tmp_path, [GOOD, FAILED, {**GOOD, "id": "c", "split": "val"}])
-    assert [row["id"] for row in read_samples(tmp_path)] == ["a", "c"]
-    assert [row["id"] for row in read_samples(tmp_path, split="val")] == ["c"]
+    assert [row["id"] for row in read_samples(tmp_path, labelled=False)] == ["a", "c"]
+    assert [row["id"] for row in read_samples(tmp_path, split="val", labelled=False)] == ["c"]
     with pytest.raises(ManifestError, match=r"split 'test'.*\['train', 'val'\]"):
         read_samples(tmp_path, split="test")
+
+
+def test_crops_without_label_maps_are_refused_where_these_are_wanted(tmp_path: Path) -> None:
+    labelled = {**GOOD, "files": {"image": "images/a.jpg", "label": "labels/a.png"}}
+    bare = {**GOOD, "id": "b", "files": {"image": "images/b.jpg"}}
+    write_manifest(tmp_path, [labelled, bare])
+    with pytest.raises(ManifestError, match=r"1 of 2 crops have no label map.*\['b'\].*source\.labels"):
+        read_samples(tmp_path)
+    assert len(read_samples(tmp_path, labelled=False)) == 2
+
+
+def test_names_that_are_no_utf_8_are_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xc3\xa9")
+    write_manifest(tmp_path, [{**GOOD, "id": name}])
+    (row,) = read_manifest(tmp_path)
+    assert os.fsencode(row["id"]) == b"caf\xe9 \xc3\xa9"
 
 
 @pytest.mark.parametrize("line", ['{"id": "x", "outcome', "[1]", '"text"', '{"id": 5, "outcome": "ok"}', '{"id": "x"}'])

@@ -21,6 +21,7 @@ from configs.schema import AlignJob, AlignSection, DataSection, SourceSection
 from face_align.align import build_aligner
 from face_align.celebamask_hq import PhotoRecord, read_celebamask_hq
 from face_align.crop import TEMPLATES
+from face_align.landmark_formats import LandmarkRecord, write_landmarks_jsonl
 from face_align.landmarks import five_points
 from tests.tiny_world import FIVE, World, face_in_photo, part_masks
 
@@ -223,7 +224,8 @@ def test_the_command_repeats_itself_and_guards_its_folder(world: World, tmp_path
     assert "'ok': 6" in done.stdout
     out = tmp_path / "out"
     kept = {path.name for path in out.iterdir()}
-    assert kept == {"config.yaml", "contact_sheet.jpg", "images", "labels", "manifest.jsonl", "report.json"}
+    files = {"config.yaml", "contact_sheet.jpg", "histograms.png", "manifest.jsonl", "report.json"}
+    assert kept == {*files, "images", "labels"}
     other = run("align.size=32")
     assert other.returncode == 2
     assert "align.size: 64 -> 32" in other.stderr
@@ -251,7 +253,7 @@ def test_one_process_writes_the_same_manifest_as_two(world: World, tmp_path: Pat
     [
         (["algin.size=32"], "algin: unknown key; did you mean 'align'?"),
         (["align.siez=32"], "align.siez: unknown key; did you mean 'size'?"),
-        (["align.method=bbox"], "align.method: "),
+        (["align.method=eyes"], "align.method: "),
         (["align.size=8"], "align.size: "),
         (["data.root=/nowhere/at/all"], "/nowhere/at/all/CelebA-HQ-img"),
         (["source.landmarks=/nowhere"], "/nowhere"),
@@ -283,3 +285,62 @@ def test_a_folder_of_somebody_else_is_left_alone(
     assert main(write_config(tmp_path, world.root)) == 2
     assert "is not the output of this command" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["holiday.png"]
+
+
+@pytest.mark.parametrize("method", ["bbox", "box", "none"])
+def test_methods_without_a_template(world: World, tmp_path: Path, main: Main, method: str) -> None:
+    assert main(write_config(tmp_path, world.root), f"align.method={method}") == 0
+    rows = read_manifest(tmp_path / "out")
+    assert [row["outcome"] for row in rows] == ["ok"] * 6
+    for row in rows:
+        assert read_image(tmp_path / "out" / row["files"]["image"]).shape == (64, 64, 3)
+        assert row["crop"]["method"] == method
+        assert ("landmarks" in row) == (method != "none")
+        label = read_label(tmp_path / "out" / row["files"]["label"])
+        assert 0.05 < (label == PART_ID["skin"]).mean() < 0.9
+        if method != "none":
+            points = np.array(row["landmarks"])
+            assert (points > -1).all()
+            assert (points < 65).all()
+
+
+def test_options_of_the_crop_reach_it(world: World, tmp_path: Path) -> None:
+    def matrix(**keys: object) -> np.ndarray:
+        job = AlignJob(
+            data=DataSection(root=world.root, prepared=tmp_path),
+            align=AlignSection(size=64, **keys),  # type: ignore[arg-type]
+            output=tmp_path / "out",
+        )
+        return np.array(build_aligner(job)(read_celebamask_hq(world.root, split="split.csv")[1])["photo_to_crop"])
+
+    assert matrix(method="box", box_scale=2.6)[0, 0] == pytest.approx(matrix(method="box")[0, 0] / 2)
+    assert matrix(legacy_offsets=True)[1, 2] < matrix()[1, 2]
+    assert not np.allclose(matrix(method="similarity5", template="ffhq"), matrix(method="similarity5"))
+
+
+def test_known_faults_are_recorded_and_can_be_kept(world: World, tmp_path: Path, main: Main) -> None:
+    root = shutil.copytree(world.root, tmp_path / "celeba")
+    for path in [*root.glob("CelebA-HQ-img/1.jpg"), *root.glob("landmarks/1.npy")]:
+        path.rename(path.with_stem("481"))
+    for path in (root / "CelebAMask-HQ-mask-anno" / "0").glob("00001_*.png"):
+        path.rename(path.with_name(path.name.replace("00001", "00481")))
+    with (root / "CelebA-HQ-to-CelebA-mapping.txt").open("a") as stream:
+        stream.write("481 481 000482.jpg\n")
+    config = write_config(tmp_path, root, "max_failed_share: 0.5\n")
+    assert main(config, "source.split=official") == 0
+    (row,) = [row for row in read_manifest(tmp_path / "out") if row["id"] == "481"]
+    assert row["outcome"] == "known_fault"
+    shutil.rmtree(tmp_path / "out")
+    assert main(config, "source.split=official", "faults=keep") == 0
+    assert {row["outcome"] for row in read_manifest(tmp_path / "out")} == {"ok"}
+
+
+def test_landmarks_of_celebamask_hq_from_one_file(world: World, tmp_path: Path, main: Main) -> None:
+    records = read_celebamask_hq(world.root, split="split.csv")
+    size = image_size(records[0].image)
+    faces = [LandmarkRecord(record.id, np.load(record.landmarks), "ibug68", None) for record in records]
+    faces[0] = faces[0]._replace(points=(faces[0].points + 0.5) * 2 - 0.5, image_size=(2 * size[0], 2 * size[1]))
+    write_landmarks_jsonl(tmp_path / "points.jsonl", faces)
+    assert main(write_config(tmp_path, world.root), f"source.landmarks={tmp_path / 'points.jsonl'}") == 0
+    for row in read_manifest(tmp_path / "out"):
+        assert_allclose(five_points(np.array(row["landmarks"])), FIVE / 4, atol=0.02)

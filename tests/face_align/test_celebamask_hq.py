@@ -15,6 +15,7 @@ from face_align.celebamask_hq import (
     PhotoRecord,
     official_split,
     read_celebamask_hq,
+    read_known_faults,
     read_official_split,
     read_parts,
     resize_label,
@@ -177,3 +178,42 @@ def test_labels_are_resized_at_pixel_centres() -> None:
     label = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert_array_equal(resize_label(label, (6, 8)), np.kron(label, np.ones((2, 2), np.uint8)))
     assert_array_equal(resize_label(np.kron(label, np.ones((3, 3), np.uint8)), (3, 4)), label)
+
+
+def test_the_known_faults() -> None:
+    faults = read_known_faults()
+    bad = [481, 1499, 2260, 2281, 2905, 3137, 4790, 4995, 5130, 5591, 5608, 9150, 9895, 10184, 13008, 15587, 17586]
+    second = [235, 3330, 5163, 6771, 7385, 7562, 12445, 12886, 13826, 15507, 19200, 20135, 24647]
+    assert set(faults) == {*bad, 2110, 404, *second}
+    assert faults[4790] == "all parts are empty"
+    assert faults[2110] == "the photo is not aligned"
+    assert faults[404] == "mouth and lips are missing"
+    assert all(faults[number] == f"the same photo as {number - 1}" for number in second)
+
+
+def test_faults_are_those_of_the_official_photos_and_stay_in_the_list(copy: Path) -> None:
+    for path in (copy / "CelebA-HQ-img" / "5.jpg", copy / "landmarks" / "5.npy"):
+        path.rename(path.with_stem("2110"))
+    with (copy / "CelebA-HQ-to-CelebA-mapping.txt").open("a") as stream:
+        stream.write("2110 7 000008.jpg\n")
+    with (copy / "split.csv").open("a") as stream:
+        stream.write("2110,val\n")
+    faults = [record.fault for record in read_celebamask_hq(copy, faults="drop")]
+    assert faults == [None] * 5 + ["the photo is not aligned"]
+    for options in ({"faults": "keep"}, {"split": "split.csv", "faults": "drop"}):
+        records = read_celebamask_hq(copy, **options)  # type: ignore[arg-type]
+        assert [record.fault for record in records] == [None] * 6
+
+
+def test_masks_of_the_last_folder_are_found(copy: Path) -> None:
+    masks = copy / "CelebAMask-HQ-mask-anno"
+    (masks / "14").mkdir()
+    for path in masks.glob("0/00005_*.png"):
+        path.rename(masks / "14" / path.name.replace("00005", "29999"))
+    for path in (copy / "CelebA-HQ-img" / "5.jpg", copy / "landmarks" / "5.npy"):
+        path.rename(path.with_stem("29999"))
+    with (copy / "split.csv").open("a") as stream:
+        stream.write("29999,val\n")
+    record = read_celebamask_hq(copy, split="split.csv")[-1]
+    assert record.id == "29999"
+    assert (read_parts(record) == PART_ID["skin"]).any()

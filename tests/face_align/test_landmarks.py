@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from face_align.landmarks import LandmarkError, check_frame, five_points, read_landmarks
+from face_align.landmarks import LandmarkError, check_frame, five_points, ibug68_points, read_landmarks
 from tests.tiny_world import FIVE, points68
 
 POINTS = points68()
@@ -43,7 +44,7 @@ def test_five_points_and_whole_numbers(tmp_path: Path) -> None:
     "values",
     [
         np.zeros((67, 2)),
-        np.zeros((98, 2)),
+        np.zeros((97, 2)),
         np.zeros((5, 3)),
         np.zeros((1, 68, 2)),
         np.zeros(136),
@@ -110,7 +111,42 @@ def test_an_eye_is_the_mean_of_its_corners() -> None:
     assert_allclose(five_points(moved), FIVE, atol=1e-9)
     assert_array_equal(five_points(FIVE), FIVE)
     with pytest.raises(ValueError, match="68 or 5"):
-        five_points(np.zeros((98, 2)))
+        five_points(np.zeros((97, 2)))
+    for points, scheme in ((FIVE, "ibug68"), (POINTS, "wflw98"), (POINTS, "other")):
+        with pytest.raises(ValueError, match=r"expected 68 or 5 points, or another of five 5"):
+            five_points(points, scheme)
+
+
+@pytest.mark.parametrize(
+    ("count", "scheme", "groups"),
+    [
+        (98, "wflw98", [(60, 64), (68, 72), (54,), (76,), (82,)]),
+        (468, "mediapipe478", [(33, 133), (362, 263), (1,), (61,), (291,)]),
+        (478, "mediapipe478", [(33, 133), (362, 263), (1,), (61,), (291,)]),
+        (29, "cofw29", [(8, 10), (9, 11), (20,), (22,), (23,)]),
+    ],
+)
+def test_five_points_of_other_schemes(count: int, scheme: str, groups: list[tuple[int, ...]]) -> None:
+    points = np.random.default_rng(0).uniform(0, 99, (count, 2))
+    expected = [points[list(group)].mean(axis=0) for group in groups]
+    assert_allclose(five_points(points, scheme), expected)
+    assert_allclose(five_points(points), expected)
+
+
+def test_the_mesh_in_the_order_of_68() -> None:
+    mesh = np.column_stack([np.arange(478.0), np.zeros(478)])
+    found = ibug68_points(mesh, "mediapipe478")
+    assert found is not None
+    numbers = found[:, 0].astype(int).tolist()
+    assert len(set(numbers)) == 68
+    assert numbers[:3] + numbers[8:9] + numbers[16:18] == [162, 234, 93, 152, 389, 71]
+    assert numbers[30] == 4
+    assert numbers[36:48] == [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
+    assert [numbers[index] for index in (48, 54, 60, 67)] == [61, 291, 78, 87]
+    eyes = five_points(mesh, "mediapipe478")[:2]
+    assert_allclose(five_points(found)[:2], eyes)  # the same corners
+    assert ibug68_points(POINTS, "ibug68") is POINTS
+    assert ibug68_points(FIVE, "five") is None
 
 
 @pytest.mark.parametrize(
@@ -128,3 +164,34 @@ def test_points_of_another_photo_are_refused(shift: tuple[float, float], refused
 def test_points_of_the_double_size_are_refused() -> None:
     with pytest.raises(LandmarkError, match="another size"):
         check_frame(Path("7.npy"), POINTS * 2, (256, 256))
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("points", [POINTS, FIVE], ids=["68", "five"])
+def test_the_factor_between_two_sizes_is_named(points: np.ndarray, factor: int) -> None:
+    """The points stand as in CelebA-HQ, in a photo of 512 px."""
+    photo = points + np.array([128, 178])
+    check_frame(Path("7.npy"), photo, (512, 512), centred=True)
+    large, small = (photo + 0.5) * factor - 0.5, (photo + 0.5) / factor - 0.5
+    with pytest.raises(LandmarkError, match=rf"factor is {factor}: divide"):
+        check_frame(Path("7.npy"), large, (512, 512), centred=True)
+    with pytest.raises(LandmarkError, match=rf"factor is {factor}: multiply"):
+        check_frame(Path("7.npy"), small, (512, 512), centred=True)
+    check_frame(Path("7.npy"), small, (512, 512))  # in any photo it may be a small face
+
+
+def test_shares_of_the_photo_are_told() -> None:
+    with pytest.raises(LandmarkError, match="look like shares: multiply by its size"):
+        check_frame(Path("7.npy"), FIVE / 256, (256, 256))
+
+
+def test_the_frames_of_real_faces_are_told() -> None:
+    folder = Path(os.environ.get("OCCFACE_DATA") or "nowhere") / "celebamask_hq_mini" / "landmarks"
+    if not folder.is_dir():
+        pytest.skip("needs real landmarks: set OCCFACE_DATA to the folder that holds celebamask_hq_mini")
+    for path in sorted(folder.iterdir()):
+        points = read_landmarks(path)
+        check_frame(path, points, (512, 512), centred=True)
+        for factor, step in ((2, "divide"), (0.5, "multiply")):
+            with pytest.raises(LandmarkError, match=f"factor is 2: {step}"):
+                check_frame(path, (points + 0.5) * factor - 0.5, (512, 512), centred=True)

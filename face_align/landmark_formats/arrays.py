@@ -1,0 +1,136 @@
+"""NumPy files: `.npy`, `.npz` and the pickles of older code, told by the shape of the array.
+
+3DDFA_V2 writes (3, 68), or (68, 3) and (68, 2); dlib and face-mesh scripts (68, 2); MediaPipe (478, 3) in shares of the
+photo. A pickle is read through an unpickler that admits nothing but numbers in arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_align.landmark_formats.record import SCHEMES, LandmarkError, LandmarkRecord, bad, record_of
+
+KNOWN_SHAPES = "(68, 2), (68, 3), (3, 68), (2, 68), (5, 2), (29, 2), (29, 3), (98, 2), (468, 3) or (478, 3)"
+MAX_BYTES = 64_000_000  # far above any landmarks, far below what would fill the memory
+PREFERRED_KEYS = ("landmarks", "points", "pts", "lm", "pts68", "lm68")
+
+
+def read_npy(path: Path, photo_id: str) -> list[LandmarkRecord]:
+    """Return the face of a `.npy` file. Unlike `numpy.load`, this never opens an archive or a pickle."""
+    try:
+        with path.open("rb") as stream:
+            values = np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise bad(
+            path, f"expected a NumPy array of numbers, found something else ({error}); save it with numpy.save"
+        ) from error
+    return [from_array(path, photo_id, values)]
+
+
+def read_npz(path: Path, photo_id: str) -> list[LandmarkRecord]:
+    """Return the face of a `.npz` file: its only array of a known shape, or the one with a usual name."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise bad(path, "expected an archive of numpy.savez")
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise bad(path, f"expected an archive of numpy.savez, found something else ({error})") from error
+    usable = {name: values for name, values in arrays.items() if _oriented(values) is not None}
+    chosen = [name for name in PREFERRED_KEYS if name in usable][:1] or list(usable)
+    if len(chosen) != 1:
+        found = {name: values.shape for name, values in arrays.items()}
+        raise bad(path, f"expected one array of shape {KNOWN_SHAPES}, found {found}")
+    return [from_array(path, photo_id, usable[chosen[0]])]
+
+
+def read_pickle(path: Path, photo_id: str) -> list[LandmarkRecord]:
+    """Return the faces of a pickle: an array, or a list or dictionary of such arrays."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise bad(path, f"is larger than {MAX_BYTES} bytes, which no landmarks are")
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except LandmarkError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise bad(
+            path,
+            f"a pickle may hold nothing but NumPy arrays ({type(error).__name__}: {error}); "
+            "save the landmarks with numpy.save",
+        ) from error
+    values = list(content.values()) if isinstance(content, dict) else content
+    arrays = list(values) if isinstance(values, list | tuple) else [values]
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+        raise bad(path, f"expected arrays of shape {KNOWN_SHAPES}, found {type(content).__name__}")
+    return [from_array(path, photo_id, array) for array in arrays]
+
+
+def from_array(path: Path, photo_id: str, values: NDArray[Any]) -> LandmarkRecord:
+    """Return the face of one array.
+
+    Raises:
+        LandmarkError: its shape or type is unknown, or a coordinate is not finite.
+    """
+    points = _oriented(values)
+    if points is None:
+        raise bad(path, f"expected landmarks of shape {KNOWN_SHAPES}, found {values.dtype} {values.shape}")
+    flags = points[:, 2] > 0 if points.shape == (29, 3) else None  # COFW's third column: hidden or not
+    return record_of(path, photo_id, points[:, :2].astype(np.float64), occluded=flags)
+
+
+def _oriented(values: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the array as (L, 2) or (L, 3), None where it is no landmarks."""
+    numeric = np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)
+    if not numeric or values.ndim != 2:
+        return None
+    points = values.T if values.shape[0] in (2, 3) else values
+    allowed = (2,) if len(points) == 5 else (2, 3)
+    return points if len(points) in SCHEMES and points.shape[1] in allowed else None
+
+
+class _Array:
+    """Stands for `numpy.ndarray` in a pickle, and cannot be called."""
+
+
+def _reconstruct(subtype: object, shape: object, dtype: object) -> NDArray[Any]:
+    """Return the empty array that the pickle's state then fills; a shape here could ask for any amount of memory."""
+    if subtype is not _Array:
+        raise pickle.UnpicklingError("an array of an unknown class")
+    return np.empty((0,), np.uint8)
+
+
+def _encode(text: object, encoding: object = "latin1") -> bytes:
+    """Return the bytes that protocols 0 to 2 write as text."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise pickle.UnpicklingError("an unknown encoding of bytes")
+    return text.encode("latin1")
+
+
+def _from_buffer(buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads pickles that hold nothing but arrays of numbers, lists, dictionaries, numbers and text."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a name in the pickle stands for; refuse all but the four that arrays need."""
+        core = module.removeprefix("numpy._core").removeprefix("numpy.core")
+        known: dict[tuple[str, str], type | Callable[..., Any]] = {
+            ("numpy", "ndarray"): _Array,
+            ("numpy", "dtype"): np.dtype,
+            (".multiarray", "_reconstruct"): _reconstruct,
+            (".numeric", "_frombuffer"): _from_buffer,
+            ("_codecs", "encode"): _encode,
+        }
+        if (core, name) not in known or (core.startswith(".") and not module.startswith("numpy.")):
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return known[core, name]
