@@ -24,7 +24,6 @@ from face_align.squares import Box, around_box, around_landmarks, extent
 Method = Literal["pos3d", "similarity5", "bbox", "box", "none"]
 Points = NDArray[np.float64]
 
-FIVE_POINT_METHODS: tuple[Method, ...] = ("pos3d", "similarity5")  # the others need more than five points, or less
 
 # Five points of a mean head, x to image-right, y up, z to the camera. Source: FaceOcc release.
 HEAD_TEMPLATE: Points = np.array(
