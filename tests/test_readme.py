@@ -43,4 +43,4 @@ SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.sh") if path.n
 def test_scripts_answer_without_doing_anything(script: str, option: str) -> None:
     done = subprocess.run(["bash", f"scripts/{script}", option], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "bash scripts/" in done.stdout or "+ " in done.stdout
+    assert done.stdout.strip()
