@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,13 @@ def parser(description: str, examples: str) -> argparse.ArgumentParser:
     """Return an argument parser whose help ends with examples that can be pasted."""
     # OpenCV's own threads fight with worker processes and do not survive a fork.
     cv2.setNumThreads(1)
+    script = Path(sys.argv[0])
+    program = f"-m {script.parent.name}" if script.name == "__main__.py" else script.name
     return argparse.ArgumentParser(
-        description=description, epilog=f"examples:\n{examples}", formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python {program}",
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
