@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 Affine = NDArray[np.float64]
 Points = NDArray[np.floating]
-Fill = Literal["reflect_blur", "reflect", "black"]
+Fill = Literal["reflect_blur", "reflect", "black", "legacy"]
 
+LEGACY_BLUR_PX = 10
 AREA_FILTER_ABOVE = 2.0  # shrinking by more than this aliases under bilinear sampling
 
 
@@ -90,14 +91,17 @@ def apply_to_image(
         matrix: source to target.
         image: (H, W) or (H, W, C) uint8.
         size: (height, width) of the result.
-        fill: what stands outside the source: its mirror image blurred away from the edge, its sharp mirror image, or
-            black.
+        fill: what stands outside the source: its mirror image blurred away from the edge, its sharp mirror image,
+            black, or its mirror image under a box blur that begins at once and always covers the last row and column.
+            Source of the last: FaceOcc release.
     """
     image, to_target = _shrink_by_area(image, matrix)
     height, width = size
     border = cv2.BORDER_CONSTANT if fill == "black" else cv2.BORDER_REFLECT_101
     warped = cv2.warpAffine(image, to_target, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
-    return _blur_outside(warped, image.shape[:2], to_target) if fill == "reflect_blur" else warped
+    if fill == "reflect_blur":
+        return _blur_outside(warped, image.shape[:2], to_target)
+    return _box_blur_outside(warped, image.shape[:2], to_target) if fill == "legacy" else warped
 
 
 def apply_to_label(matrix: Affine, label: NDArray[np.uint8], *, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -151,7 +155,7 @@ def _shrink_by_area(image: NDArray[np.uint8], matrix: Affine) -> tuple[NDArray[n
 def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:
     """Blend the mirrored surroundings into a blurred copy, the more the farther they are from the source."""
     height, width = warped.shape[:2]
-    inside = cv2.warpAffine(np.full(source_size, 255, np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
+    inside = _inside(warped, source_size, matrix)
     if inside.all():
         return warped
     sigma_px = 0.03 * max(height, width)
@@ -160,6 +164,19 @@ def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matri
     share = np.clip(distance_px / (2 * sigma_px), 0.0, 1.0)
     share = share if warped.ndim == 2 else share[..., None]
     return np.rint(warped + share * (blurred.astype(np.float32) - warped)).astype(np.uint8)
+
+
+def _box_blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:
+    inside = _inside(warped, source_size, matrix) > 0
+    inside[-1], inside[:, -1] = False, False
+    blurred = cv2.blur(warped, (LEGACY_BLUR_PX, LEGACY_BLUR_PX)).reshape(warped.shape)
+    return np.where(inside if warped.ndim == 2 else inside[..., None], warped, blurred)
+
+
+def _inside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:
+    """Return 255 where a pixel of `warped` lies in the source, else 0: (H, W) uint8."""
+    width_height = (warped.shape[1], warped.shape[0])
+    return cv2.warpAffine(np.full(source_size, 255, np.uint8), matrix, width_height, flags=cv2.INTER_NEAREST)
 
 
 def _strong_blur(image: NDArray[np.uint8], sigma_px: float) -> NDArray[np.uint8]:

@@ -175,7 +175,8 @@ def write_label(path: Path, label: Image8, *, palette: Image8 = PALETTE) -> None
         palette: (256, 3) uint8 RGB, colour of each id.
     """
     image = Image.fromarray(label, "L")
-    image.putpalette(palette.tobytes())
+    # Colours of higher ids would be a sixth of the file.
+    image.putpalette(palette[: int(label.max(initial=0)) + 1].tobytes())
     _write(path, image)
 
 

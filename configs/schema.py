@@ -59,7 +59,7 @@ class FaceSection(Section):
 class SourceSection(Section):
     """How to read the raw data set."""
 
-    layout: Literal["celebamask_hq", "folder", "ffhq", "lfw"] = Field(
+    layout: Literal["celebamask_hq", "folder", "ffhq", "lfw", "cofw"] = Field(
         "celebamask_hq", description="published tree of the set; folder: any photos, see face_align/photo_folders.py"
     )
     landmarks: Path | None = Field(
@@ -67,7 +67,9 @@ class SourceSection(Section):
         "landmarks/ or landmarks.jsonl in root"
     )  # fmt: skip
     labels: Path | None = Field(
-        None, description="folder, ffhq, lfw: masks or label maps of equal names; null: root/masks if it is there"
+        None,
+        description="folder, ffhq, lfw: masks or label maps of equal names, null: root/masks if it is there; cofw: "
+        "folder of mask_1.png, ..., and only photos with a mask are taken, null: all, without labels",
     )
     label_kind: Literal["mask", "parts"] = Field(
         "mask", description="labels hold mask: white is visible face; parts: class ids of common/labels.py"
@@ -91,8 +93,9 @@ class AlignSection(Section):
         "faceocc256", description="target points of similarity5; ffhq: the rule that CelebA-HQ and FFHQ were cut by"
     )
     size: Annotated[int, Field(ge=16, le=4096)] = Field(256, description="side of the crop, pixels")
-    fill: Literal["reflect_blur", "reflect", "black"] = Field(
-        "reflect_blur", description="what stands outside the photo"
+    fill: Literal["reflect_blur", "reflect", "black", "legacy"] = Field(
+        "reflect_blur",
+        description="what stands outside the photo; legacy: mirrored under a box blur, as in FaceOcc's code",
     )
     box_scale: Annotated[float, Field(gt=0, le=10)] = Field(1.3, description="box: side of the crop / side of the box")
     legacy_offsets: bool = Field(False, description="pos3d: one pixel of a 512 px photo higher, as in FaceOcc's code")

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError
-from common.geometry import Affine, Fill, apply_to_label, apply_to_points, compose, scaling
+from common.geometry import Affine, Fill, apply_to_image, apply_to_label, apply_to_points, compose, scaling
 from common.image_io import image_size, write_image, write_label
 from common.labels import FacePolicy, visible_mask
 from common.manifest import Row, sha256
 from configs.schema import AlignJob
 from face_align.celebamask_hq import PhotoRecord, read_parts
+from face_align.cofw import CofwFace
 from face_align.crop import Method, photo_to_crop, read_crop, residual_px
 from face_align.landmark_formats import LandmarkRecord, LandmarkSource, read_landmark_file
 from face_align.landmarks import check_frame, five_points
@@ -61,12 +62,16 @@ class Aligner:
         """
         if isinstance(record, PhotoRecord) and record.fault is not None:
             raise RecordError(f"{record.image}: {record.fault}; faults: keep takes it in", outcome="known_fault")
-        size = image_size(record.image)
+        photo = record.read_photo() if isinstance(record, CofwFace) else None
+        size = image_size(record.image) if photo is None else (photo.shape[0], photo.shape[1])
         found = None if self.method == "none" else self._landmarks(record, size)
         matrix = self._photo_to_crop(record, found, size)
         label = read_parts(record) if isinstance(record, PhotoRecord) else record.read_label()
         files = {"image": f"images/{record.id}.{self.image_format}"}
-        crop = read_crop(record.image, matrix, photo_size=size, size=self.size, fill=self.fill)
+        if photo is None:
+            crop = read_crop(record.image, matrix, photo_size=size, size=self.size, fill=self.fill)
+        else:
+            crop = apply_to_image(matrix, photo, size=(self.size, self.size), fill=self.fill)
         share: dict[str, float] = {}
         if label is not None:
             label_crop = self._label_crop(record, matrix, label, size)
@@ -124,7 +129,12 @@ class Aligner:
         """
         labels = [*record.parts.values()] if isinstance(record, PhotoRecord) else [record.label]
         digest = hashlib.sha256()
-        for path in (record.image, *labels):
+        if isinstance(record, CofwFace):
+            photo = record.read_photo()
+            digest.update(repr(photo.shape).encode() + photo.tobytes())
+        else:
+            digest.update(record.image.read_bytes())
+        for path in labels:
             digest.update(path.read_bytes() if path is not None else b"")
         try:
             for face in [] if self.method == "none" else self._all_landmarks(record):

@@ -101,7 +101,11 @@ def read_photo_folder(
         raise UserError(f"{root}: expected a folder with photos, found nothing; set data.root")
     labels = labels if labels is not None else _existing(root / "masks")
     photos = _PHOTOS[layout](root, labels)[:limit]
-    splits = _splits(root, layout, photos) if split == "official" else _read_split_csv(root / split, photos)
+    splits = (
+        _splits(root, layout, photos)
+        if split == "official"
+        else read_split_csv(root / split, [photo.name for photo in photos])
+    )
     label_of = {} if labels is None else _labels_by_name(labels, photos)
     return [
         PhotoFace(
@@ -193,7 +197,12 @@ def _read_people(path: Path) -> list[str]:
     return [fields[0] for fields in lines if len(fields) == 2]
 
 
-def _read_split_csv(path: Path, photos: Sequence[Photo]) -> dict[str, str]:
+def read_split_csv(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return photo name -> split.
+
+    Raises:
+        UserError: there is no such file, or it lacks a photo.
+    """
     if not path.is_file():
         raise UserError(f"{path}: expected a CSV with the columns id and split, found nothing; set source.split")
     with path.open(encoding="utf-8", newline="") as stream:
@@ -201,7 +210,7 @@ def _read_split_csv(path: Path, photos: Sequence[Photo]) -> dict[str, str]:
         if not {"id", "split"} <= set(reader.fieldnames or ()):
             raise UserError(f"{path}: expected a CSV with the columns id and split, found {reader.fieldnames}")
         splits = {row["id"]: row["split"] for row in reader}
-    unknown = [photo.name for photo in photos if photo.name not in splits]
+    unknown = [name for name in names if name not in splits]
     if unknown:
         raise UserError(f"{path}: has no row for {len(unknown)} photos, e.g. {unknown[:5]}; ids have no suffix")
     return splits

@@ -12,6 +12,7 @@ from common.errors import RecordError, UserError
 from common.geometry import apply_to_points, scaling
 from configs.schema import AlignJob
 from face_align.celebamask_hq import PhotoRecord, read_celebamask_hq
+from face_align.cofw import open_cofw_landmarks, read_cofw_photos
 from face_align.landmark_formats import LandmarkRecord, LandmarkSource, open_landmarks
 from face_align.landmarks import LandmarkError, points_in_photo
 from face_align.locate import Box
@@ -32,6 +33,8 @@ def build_landmarks(job: AlignJob) -> LandmarkSource | None:
         return None
     if source is None and job.source.layout == "celebamask_hq":
         return None
+    if source is None and job.source.layout == "cofw":
+        return open_cofw_landmarks(job.data.root)
     candidates = [source] if source is not None else [job.data.root / name for name in LANDMARK_NAMES]
     path = next((candidate for candidate in candidates if candidate.exists()), None)
     if path is None:
@@ -53,7 +56,24 @@ def build_records(job: AlignJob, landmarks: LandmarkSource | None) -> Sequence[A
         return read_celebamask_hq(
             job.data.root, landmarks=source.landmarks, split=source.split, limit=source.limit, faults=job.faults
         )
-    photos = read_photo_folder(
+    photos = _photos(job)
+    if source.faces != "all" or landmarks is None:
+        return photos
+    return [face for photo in photos for face in every_face(photo, landmarks)]
+
+
+def _photos(job: AlignJob) -> list[PhotoFace]:
+    source = job.source
+    assert source.layout != "celebamask_hq"  # has records of its own
+    if source.layout == "cofw":
+        return read_cofw_photos(
+            job.data.root,
+            labels=source.labels,
+            label_kind=source.label_kind,
+            split=source.split,
+            limit=source.limit,
+        )
+    return read_photo_folder(
         job.data.root,
         layout=source.layout,
         labels=source.labels,
@@ -61,9 +81,6 @@ def build_records(job: AlignJob, landmarks: LandmarkSource | None) -> Sequence[A
         split=source.split,
         limit=source.limit,
     )
-    if source.faces != "all" or landmarks is None:
-        return photos
-    return [face for photo in photos for face in every_face(photo, landmarks)]
 
 
 def every_face(photo: PhotoFace, landmarks: LandmarkSource) -> list[PhotoFace]:

@@ -41,7 +41,7 @@ def read_cofw68(path: Path, photo_id: str) -> list[LandmarkRecord]:
     """
     if is_hdf5(path):
         raise bad(path, "is one MATLAB 7.3 file for many photos; name the file itself as the landmarks")
-    loadmat = _module("scipy.io", "scipy").loadmat
+    loadmat = optional_module("scipy.io", "scipy").loadmat
     try:
         content = loadmat(path, variable_names=("Points", "Occ"))
     except Exception as error:  # scipy raises many kinds for damaged files
@@ -61,7 +61,7 @@ def read_cofw(path: Path) -> Faces:
     Raises:
         UserError: h5py is not installed, or the file is another one.
     """
-    h5py = _module("h5py", "h5py")
+    h5py = optional_module("h5py", "h5py")
     try:
         with h5py.File(path, "r") as content:
             suffix = next((suffix for suffix in ("Tr", "T") if f"phis{suffix}" in content), None)
@@ -121,7 +121,12 @@ def _image_sizes(content: Any, name: str) -> list[tuple[int, int]]:
     return [(int(shape[-1]), int(shape[-2])) for shape in shapes]
 
 
-def _module(name: str, package: str) -> Any:
+def optional_module(name: str, package: str) -> Any:
+    """Return an installed module.
+
+    Raises:
+        UserError: it is not installed; names the package.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:

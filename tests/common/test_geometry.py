@@ -179,6 +179,29 @@ def test_reflect_blur_changes_only_what_lies_outside(seed: int, x: float, y: flo
     assert_array_equal(blurred[inside], sharp[inside])
 
 
+@given(seeds, st.floats(-20, 20), st.floats(-20, 20), st.sampled_from([(), (1,), (3,)]))
+def test_the_legacy_fill(seed: int, x: float, y: float, channels: tuple[int, ...]) -> None:
+    image = noise(seed, 40, 48, *channels)
+    matrix = np.array([[1.2, 0, x], [0, 1.2, y]])
+    sharp = apply_to_image(matrix, image, size=(64, 64), fill="reflect").reshape(64, 64, *channels)
+    found = apply_to_image(matrix, image, size=(64, 64), fill="legacy").reshape(64, 64, *channels)
+    inside = apply_to_label(matrix, np.ones((40, 48), np.uint8), size=(64, 64)).astype(bool)
+    inside[-1], inside[:, -1] = False, False
+    assert_array_equal(found[inside], sharp[inside])
+    # The mean of ten pixels to each side: five before, four after, mirrored about the last.
+    padded = np.pad(sharp.astype(float), [(5, 4), (5, 4), *[(0, 0)] * len(channels)], mode="reflect")
+    means = np.lib.stride_tricks.sliding_window_view(padded, (10, 10), axis=(0, 1)).mean(axis=(-2, -1))
+    assert abs(found[~inside] - means[~inside]).max() <= 0.5 + 1e-6
+
+
+def test_the_legacy_fill_covers_the_last_row_and_column_of_a_photo_that_fills_the_crop() -> None:
+    image = noise(0, 32, 32, 3)
+    changed = (apply_to_image(IDENTITY, image, size=(32, 32), fill="legacy") != image).any(axis=2)
+    assert changed[-1].all()
+    assert changed[:, -1].all()
+    assert not changed[:-1, :-1].any()
+
+
 def test_the_fills_outside() -> None:
     image = np.full((20, 20, 3), 200, np.uint8)
     image[:, ::2] = 0

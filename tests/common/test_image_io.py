@@ -323,3 +323,13 @@ def test_masks_are_found_wherever_they_lie(tmp_path: Path, mode: str, white: int
         mask[box] = True
         Image.fromarray(mask.astype(np.uint8) * np.uint8(white)).convert(mode).save(tmp_path / "1.png")
         np.testing.assert_array_equal(read_mask(tmp_path / "1.png"), mask)
+
+
+def test_a_label_map_keeps_only_the_colours_it_uses(tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 23, (40, 50), dtype=np.uint8)
+    for ids in (label, label % 2, label * 0, label + 232):
+        write_label(tmp_path / "label.png", ids)
+        assert_array_equal(read_label(tmp_path / "label.png"), ids)
+        assert_array_equal(read_image(tmp_path / "label.png"), PALETTE[ids])
+    write_label(tmp_path / "label.png", label % 4)
+    assert (tmp_path / "label.png").stat().st_size < label.size / 2
