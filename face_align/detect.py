@@ -134,9 +134,22 @@ def require_yunet() -> Path:
     Raises:
         UserError: there is none; the message names the places and the next step.
     """
-    path = find_yunet()
+    return require_weights(YUNET_NAMES, "YuNet face detector")
+
+
+def require_weights(names: Sequence[str], what: str) -> Path:
+    """Return the first of `names` that lies where weights lie.
+
+    Args:
+        names: file names, the preferred one first.
+        what: the file is, for the message.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = find_weights(names)
     if path is None:
-        raise UserError(f"no YuNet face detector was found. {where_weights_lie(YUNET_NAMES)}")
+        raise UserError(f"no {what} was found. {where_weights_lie(names)}")
     return path
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from common.errors import UserError
 from common.geometry import Affine, apply_to_image, apply_to_points, fit_similarity, invert
-from face_align.detect import Face, find_weights, where_weights_lie
+from face_align.detect import Face, require_weights, where_weights_lie
 
 TASK_NAMES = ("mediapipe_face_landmarker.task", "face_landmarker.task")
 NETWORK_NAME = "face_landmarks_detector.tflite"
@@ -122,21 +122,13 @@ def photo_to_square(centre: NDArray[np.float64], side_px: float, eyes: NDArray[n
     )
 
 
-def find_task() -> Path | None:
-    """Return the face landmarker in the folder $OCCFACE_WEIGHTS, else in `weights/` of this repository, else None."""
-    return find_weights(TASK_NAMES)
-
-
 def require_task() -> Path:
-    """Return the file that `find_task` finds.
+    """Return the face landmarker in the folder $OCCFACE_WEIGHTS, else in `weights/` of this repository.
 
     Raises:
         UserError: there is none; the message names the places and the next step.
     """
-    path = find_task()
-    if path is None:
-        raise UserError(f"no MediaPipe face landmarker was found. {where_weights_lie(TASK_NAMES)}")
-    return path
+    return require_weights(TASK_NAMES, "MediaPipe face landmarker")
 
 
 def require_runtime() -> Any:

@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.geometry import apply_to_points, scale_of
 from common.image_io import list_images, read_image
 from face_align import detect, mediapipe
-from face_align.mediapipe import INPUT_PX, MESH_TO_IBUG68, NETWORK_NAME, POINTS, FaceMesh, find_task, photo_to_square
+from face_align.mediapipe import INPUT_PX, MESH_TO_IBUG68, NETWORK_NAME, POINTS, TASK_NAMES, FaceMesh, photo_to_square
 from tests.stand_ins import face_at
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_landmarker(task: Path, tmp_path: Path) -> None:
 
 
 def test_real_faces_lie_where_people_marked_them() -> None:
-    root, path, yunet = os.environ.get("OCCFACE_DATA"), find_task(), detect.find_yunet()
+    root, path, yunet = os.environ.get("OCCFACE_DATA"), detect.find_weights(TASK_NAMES), detect.find_yunet()
     if root is None or path is None or yunet is None or importlib.util.find_spec("ai_edge_litert") is None:
         pytest.skip("needs ai-edge-litert, OCCFACE_DATA and the files of scripts/download_weights.sh")
     detector, mesh, errors = detect.YuNetDetector(yunet), FaceMesh(path), []
