@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 Parameters = ParamSpec("Parameters")
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -31,8 +33,19 @@ class RecordError(UserError):
         return functools.partial(type(self), outcome=self.outcome), self.args
 
 
+def disk_full_message(error: OSError, path: object) -> str:
+    """Return what to tell about an error with one of the numbers in `DISK_FULL`, met while writing `path`."""
+    return (
+        f"{path}: cannot be written, the disk is full ({error.strerror}); free some space and "
+        "run the same command again: it goes on where it stopped"
+    )
+
+
 def exit_on_user_error(main: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Return `main` such that a `UserError` prints "error: ..." and exits 2; all else keeps its traceback."""
+    """Return `main` such that a `UserError` or a full disk prints "error: ..." and exits 2.
+
+    All else keeps its traceback.
+    """
 
     @functools.wraps(main)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -40,6 +53,11 @@ def exit_on_user_error(main: Callable[Parameters, None]) -> Callable[Parameters,
             main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            print(f"error: {disk_full_message(error, error.filename or 'the output')}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to go on", file=sys.stderr)

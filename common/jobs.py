@@ -8,7 +8,6 @@ does the rest. A run that is killed leaves half-written files under temporary na
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import multiprocessing
 import os
@@ -26,14 +25,13 @@ import cv2
 from tqdm import tqdm
 
 from common.config import Section, differing_keys, load_config, save_config
-from common.errors import RecordError, UserError
+from common.errors import DISK_FULL, RecordError, UserError, disk_full_message
 from common.image_io import write_bytes
 from common.manifest import FILE_NAME, Row, encode_row, is_whole, write_manifest
 
 JOURNAL_NAME = "journal.jsonl"
 CONFIG_NAME = "config.yaml"
 REPORT_NAME = "report.json"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PARENT_CHECK_S = 0.5
 
 
@@ -157,10 +155,7 @@ def _full_disk_told(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        raise UserError(
-            f"{error.filename or folder}: cannot be written, the disk is full ({error.strerror}); free some space and "
-            "run the same command again: it goes on where it stopped"
-        ) from error
+        raise UserError(disk_full_message(error, error.filename or folder)) from error
 
 
 def _remove_partials(folder: Path) -> None:

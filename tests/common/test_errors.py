@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import pickle
 
 import pytest
@@ -16,7 +17,11 @@ def test_outcomes_survive_pickling(kind: type[RecordError]) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code", "text"),
-    [(UserError("mend it"), 2, "error: mend it\n"), (KeyboardInterrupt(), 130, "run the same command again")],
+    [
+        (UserError("mend it"), 2, "error: mend it\n"),
+        (OSError(errno.ENOSPC, "No space left", "mask.png"), 2, "error: mask.png: cannot be written, the disk is full"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+    ],
 )
 def test_mistakes_of_the_user_end_with_a_message(
     error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
