@@ -28,7 +28,7 @@ def parser(description: str, examples: str) -> argparse.ArgumentParser:
 
 def add_config(arguments: argparse.ArgumentParser) -> None:
     """Add CONFIG, `key=value` overrides and --dry-run."""
-    arguments.add_argument("config", type=Path, metavar="CONFIG", help="YAML file; its keys are in configs/schema.py")
+    arguments.add_argument("config", type=Path, metavar="CONFIG", help="YAML file; its keys are in configs/schema/")
     arguments.add_argument(
         "overrides", nargs="*", metavar="key=value", help="set single keys, e.g. data.root=/path or train.images=2000"
     )
