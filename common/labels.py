@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Eyeglasses = Literal["occluder", "face", "lenses_are_face"]
+Eyeglasses = Literal["occluder", "face", "lenses_are_face", "ignore"]
 
 # Order = id = the painting order of the data set: later parts overwrite earlier ones.
 CELEBAMASK_PARTS = (
@@ -56,7 +56,8 @@ class FacePolicy:
         face: names of the parts that are face.
         eyeglasses: `occluder`: the area of the glasses, eyes behind the lenses included, is not face;
             `lenses_are_face`: frame and lens area are not face, but eyes, brows and nose that are labelled through
-            the lenses are (the islands of FaceOcc); `face`: the whole area is face.
+            the lenses are (the islands of FaceOcc); `face`: the whole area is face; `ignore`: it is neither learnt
+            nor scored (`known_mask`), because the set has one class for clear and for dark glasses.
         ears: whether ears (without earrings) are face.
         neck: whether the neck (without necklaces) is face.
     """
@@ -77,11 +78,36 @@ def visible_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.boo
         ValueError: the policy names an unknown part.
     """
     visible = _is_part(label, _face_names(policy))
-    if policy.eyeglasses == "face":
+    if policy.eyeglasses in ("face", "ignore"):
         return visible | (label == PART_ID["eye_g"])
     if policy.eyeglasses == "occluder":
         return visible & ~_eyeglasses_area(label)
     return visible
+
+
+def still_visible_mask(label: NDArray[np.uint8], parts: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]:
+    """Return where the face of `parts` can still be seen once `label` stands in front of it, (H, W) bool.
+
+    Args:
+        label: (H, W) uint8 class ids after occlusion.
+        parts: (H, W) uint8 class ids before.
+    """
+    names = _face_names(policy)
+    glasses = ("eye_g",) if policy.eyeglasses in ("face", "ignore") else ()
+    return visible_mask(parts, policy) & _is_part(label, (*names, *glasses))
+
+
+def known_mask(label: NDArray[np.uint8], parts: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_] | None:
+    """Return where it is known whether the face is visible, (H, W) bool; None: everywhere.
+
+    Args:
+        label: (H, W) uint8 class ids, after occlusion if there is any.
+        parts: (H, W) uint8 class ids before.
+    """
+    if policy.eyeglasses != "ignore":
+        return None
+    unknown = _eyeglasses_area(parts) | (label == PART_ID["eye_g"])
+    return ~unknown | _is_part(label, OCCLUDER_PARTS)
 
 
 def full_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]:

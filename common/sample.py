@@ -12,8 +12,9 @@ class Sample(NamedTuple):
 
     Attributes:
         image: (3, S, S) uint8 RGB; the device normalises.
-        visible: (1, S, S) uint8, 1 where the face can be seen.
-        full: (1, S, S) uint8, 1 where the face would be seen if nothing stood in front of it.
+        visible: (1, S, S) uint8, share of each pixel that is visible face: 255 all, 0 nothing; between the two only
+            where labels are soft (translucent occluders, edges).
+        full: (1, S, S) uint8, the same for the face as if nothing stood in front of it.
         valid: (2, S, S) bool, where `visible` (channel 0) and `full` (channel 1) are known. Loss and scores leave the
             rest out: borders that definitions disagree on, and `full` of real photos, where nobody knows it.
         id: name of the sample in its manifest.

@@ -35,7 +35,7 @@ class Augmenter:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            masks: (H, W, C) uint8 0/1.
+            masks: (H, W, C) uint8, 0 to 255.
             size: side S of the result in pixels.
         """
         matrix = self._draw_warp(rng, image.shape[:2], size)

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, Sampler
 
 from common.errors import RecordError
 from common.geometry import scaling
-from common.image_io import read_image, read_label, read_mask
-from common.labels import FacePolicy, full_mask, visible_mask
+from common.image_io import read_image, read_label
+from common.labels import FacePolicy, full_mask, known_mask, still_visible_mask
 from common.sample import Sample
 from common.seeding import ORDER_STREAM, generator
 from datasets.augment import Augmenter, warp
@@ -22,6 +22,7 @@ from datasets.prepared import FaceRecord
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Points = NDArray[np.float64]
 Key = tuple[int, int]
 
 
@@ -31,15 +32,23 @@ class Occluded(Protocol):
     @property
     def image(self) -> Image8: ...  # noqa: D102
     @property
-    def visible(self) -> Mask: ...  # noqa: D102
+    def label(self) -> Image8: ...  # noqa: D102
+    @property
+    def parts(self) -> Image8: ...  # noqa: D102
+    @property
+    def visible(self) -> Image8: ...  # noqa: D102
     @property
     def full(self) -> Mask: ...  # noqa: D102
+    @property
+    def full_known(self) -> bool: ...  # noqa: D102
 
 
 class Synthesise(Protocol):
     """Puts an occluder on a face; see `occlusion_gen.synthesiser.Synthesiser`."""
 
-    def __call__(self, rng: np.random.Generator, *, image: Image8, label: Image8) -> Occluded: ...  # noqa: D102
+    def __call__(  # noqa: D102
+        self, rng: np.random.Generator, *, image: Image8, label: Image8, landmarks: Points | None = None
+    ) -> Occluded: ...
 
 
 class FaceOcclusionDataset(Dataset[Sample]):
@@ -86,8 +95,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         epoch, index = key
         record = self.records[index]
         rng = generator(self.seed, self.stream, epoch, index)
-        image, visible, full = self._load(record, rng)
-        masks = np.dstack([visible, full]).astype(np.uint8)
+        image, masks = self._load(record, rng)
         if self.augment is not None:
             image, masks = self.augment(rng, image=image, masks=masks, size=self.size)
         else:
@@ -96,11 +104,12 @@ class FaceOcclusionDataset(Dataset[Sample]):
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             visible=torch.from_numpy(masks[None, ..., 0].copy()),
             full=torch.from_numpy(masks[None, ..., 1].copy()),
-            valid=torch.ones(2, self.size, self.size, dtype=torch.bool),
+            valid=_valid(masks, self.size),
             id=record.id,
         )
 
-    def _load(self, record: FaceRecord, rng: np.random.Generator) -> tuple[Image8, Mask, Mask]:
+    def _load(self, record: FaceRecord, rng: np.random.Generator) -> tuple[Image8, Image8]:
+        """Return image (H, W, 3) and masks (H, W, 2), or (H, W, 4) where something is unknown; see `_stack`."""
         image, label = read_image(record.image), read_label(record.label)
         if image.shape[:2] != label.shape:
             raise RecordError(
@@ -109,10 +118,31 @@ class FaceOcclusionDataset(Dataset[Sample]):
                 outcome="bad_label",
             )
         if record.occlude and self.synthesise is not None:
-            occluded = self.synthesise(rng, image=image, label=label)
-            return occluded.image, occluded.visible, occluded.full
-        full = read_mask(record.full) if record.full is not None else full_mask(label, self.policy)
-        return image, visible_mask(label, self.policy), full
+            landmarks = None if record.landmarks is None else np.array(record.landmarks)
+            occluded = self.synthesise(rng, image=image, label=label, landmarks=landmarks)
+            known = known_mask(occluded.label, occluded.parts, self.policy)
+            return occluded.image, _stack(occluded.visible, occluded.full, known, full_known=occluded.full_known)
+        parts = label if record.parts is None else read_label(record.parts)
+        visible = still_visible_mask(label, parts, self.policy).astype(np.uint8) * np.uint8(255)
+        if record.hidden is not None:
+            visible = cv2.min(visible, 255 - read_label(record.hidden))
+        known = known_mask(label, parts, self.policy)
+        return image, _stack(visible, full_mask(parts, self.policy), known, full_known=True)
+
+
+def _stack(visible: Image8, full: Mask, known: Mask | None, *, full_known: bool) -> Image8:
+    """Return masks (H, W, C) uint8 0..255: visible, full and, only where something is unknown, known of each."""
+    layers = [visible, full.view(np.uint8) * np.uint8(255)]
+    if known is not None or not full_known:
+        known = np.ones(full.shape, np.bool_) if known is None else known
+        layers += [known.view(np.uint8) * np.uint8(255), np.full(full.shape, 255 * full_known, np.uint8)]
+    return cv2.merge(layers)
+
+
+def _valid(masks: Image8, size: int) -> torch.Tensor:
+    if masks.shape[2] == 2:
+        return torch.ones(2, size, size, dtype=torch.bool)
+    return torch.from_numpy(np.ascontiguousarray(masks[..., 2:].transpose(2, 0, 1)) > 127)
 
 
 class ImageStream(Sampler[Key]):

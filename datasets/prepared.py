@@ -1,7 +1,7 @@
 """Reader of prepared folders: the manifest of `python -m face_align` or `python -m occlusion_gen`.
 
 FOLDER/manifest.jsonl
-FOLDER/images/{id}.jpg   FOLDER/labels/{id}.png   [FOLDER/full/{id}.png]
+FOLDER/images/{id}.jpg   FOLDER/labels/{id}.png   [FOLDER/parts/{id}.png   FOLDER/hidden/{id}.png]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.manifest import FILE_NAME, read_samples, sha256
+from common.manifest import FILE_NAME, Row, read_samples, sha256
 from configs.schema import PreparedSet
 
 
@@ -30,17 +30,21 @@ class FaceRecord:
         id: set name and id, unique over all sets of a run.
         image: path of the crop.
         label: path of its label map.
-        full: path of the full-face mask, None where the label map alone tells it.
+        parts: path of the label map before occlusion, None where nothing was put on.
+        hidden: path of the hidden share of each pixel, where translucent occluders have soft labels.
         occlude: whether an occluder shall be put on while loading.
         subject: person or photo, for checks of splits.
+        landmarks: (68, 2) points of the crop as nested tuples, None where the manifest has none.
     """
 
     id: str
     image: Path
     label: Path
-    full: Path | None
+    parts: Path | None
+    hidden: Path | None
     occlude: bool
     subject: str
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,11 @@ def build_face_set(sections: dict[str, PreparedSet]) -> FaceSet:
                 id=f"{name}/{row['id']}",
                 image=files["image"],
                 label=files["label"],
-                full=files.get("full"),
+                parts=files.get("parts"),
+                hidden=files.get("hidden"),
                 occlude=section.occlude,
                 subject=str(row["subject"]),
+                landmarks=_landmarks(row),
             )
             records.append(record)
     missing = [str(path) for record in records for path in (record.image, record.label) if not path.exists()]
@@ -91,3 +97,8 @@ def build_face_set(sections: dict[str, PreparedSet]) -> FaceSet:
     if len(set(crops.values())) > 1:
         raise UserError(f"the sets were cut in different ways and cannot be mixed: {crops}; align them alike")
     return FaceSet(records, next(iter(crops.values())), manifests)
+
+
+def _landmarks(row: Row) -> tuple[tuple[float, float], ...] | None:
+    points = row.get("landmarks") if row.get("scheme") == "ibug68" else None
+    return None if points is None else tuple((float(x), float(y)) for x, y in points)

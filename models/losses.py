@@ -77,7 +77,8 @@ def segmentation_losses(logits: torch.Tensor, sample: Sample, section: LossSecti
         if channel >= logits.shape[1]:
             break
         weight = 1.0 if name == "visible" else section.full_weight
-        inputs = (logits[:, channel : channel + 1].float(), target.float(), sample.valid[:, channel : channel + 1])
+        valid = sample.valid[:, channel : channel + 1]
+        inputs = (logits[:, channel : channel + 1].float(), target.float() / 255, valid)
         if section.bce > 0:
             terms[f"{name}_bce"] = weight * section.bce * bce(*inputs)
         if section.dice > 0:

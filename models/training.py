@@ -96,7 +96,7 @@ def validate(
         losses.append(float(sum(segmentation_losses(logits.float(), sample, loss).values())))
         probabilities = torch.sigmoid(logits[:, 0].float()).cpu().numpy()  # (N, S, S)
         for index, probability in enumerate(probabilities):
-            truth = batch.visible[index, 0].numpy().astype(bool)
+            truth = batch.visible[index, 0].numpy() > 127
             valid = batch.valid[index, 0].numpy()
             counts.append(count(probability > VALIDATION_THRESHOLD, truth, valid=valid))
             if len(shown) < previews:

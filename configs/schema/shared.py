@@ -42,7 +42,7 @@ class FaceSection(Section):
     """What counts as visible face; applied when labels are read, never baked into the stored label maps."""
 
     face: Annotated[tuple[str, ...], AfterValidator(_known_parts)] = FACE_PARTS
-    eyeglasses: Literal["occluder", "face", "lenses_are_face"] = "occluder"
+    eyeglasses: Literal["occluder", "face", "lenses_are_face", "ignore"] = "occluder"
     ears: bool = False
     neck: bool = False
 

@@ -122,8 +122,8 @@ def test_large_logits_stay_finite(logit: float) -> None:
 
 def batch(channels: int = 2) -> tuple[torch.Tensor, Sample]:
     rng = torch.Generator().manual_seed(0)
-    visible = (torch.rand(2, 1, 8, 8, generator=rng) < 0.4).to(torch.uint8)
-    full = torch.maximum(visible, (torch.rand(2, 1, 8, 8, generator=rng) < 0.3).to(torch.uint8))
+    visible = (torch.rand(2, 1, 8, 8, generator=rng) < 0.4).to(torch.uint8) * 255
+    full = torch.maximum(visible, (torch.rand(2, 1, 8, 8, generator=rng) < 0.3).to(torch.uint8) * 255)
     valid = torch.rand(2, 2, 8, 8, generator=rng) < 0.8
     image = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     return torch.randn(2, channels, 8, 8, generator=rng), Sample(image, visible, full, valid, "a\nb")
@@ -137,7 +137,7 @@ def test_terms_are_weighted_and_named() -> None:
         f"{channel}_{term}" for channel in ("visible", "full") for term in ("bce", "dice", "ohem_bce")
     }
     for channel, (name, target, weight) in enumerate((("visible", sample.visible, 1.0), ("full", sample.full, 0.25))):
-        inputs = logits[:, channel : channel + 1], target.float(), sample.valid[:, channel : channel + 1]
+        inputs = logits[:, channel : channel + 1], target.float() / 255, sample.valid[:, channel : channel + 1]
         assert float(terms[f"{name}_bce"]) == pytest.approx(weight * 2 * float(bce(*inputs)))
         assert float(terms[f"{name}_dice"]) == pytest.approx(weight * 0.5 * float(dice(*inputs)))
         hard = float(ohem_bce(*inputs, threshold=0.7, min_pixels=32))

@@ -73,7 +73,7 @@ def batches(count_: int, size: int = 16) -> list[Sample]:
     made = []
     for index in range(count_):
         images = (torch.rand(2, 3, size, size, generator=rng) < 0.5).to(torch.uint8) * 255
-        visible = (torch.rand(2, 1, size, size, generator=rng) < 0.5).to(torch.uint8)
+        visible = (torch.rand(2, 1, size, size, generator=rng) < 0.5).to(torch.uint8) * 255
         valid = torch.rand(2, 2, size, size, generator=rng) < 0.7
         made.append(Sample(images, visible, visible, valid, f"{index}a\n{index}b"))
     return made
