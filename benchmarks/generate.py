@@ -51,7 +51,7 @@ def _measure(case: str, occluder: Occluder, records: list[FaceRecord]) -> Measur
     samples = [{kind: occluder.output / path for kind, path in row["files"].items()} for row in rows]
     images = [read_image(paths["image"]) for paths in samples]
     labels = [read_label(paths["label"]) for paths in samples]
-    full = [read_mask(paths["full"]) for paths in samples]
+    parts = [paths["parts"].read_bytes() for paths in samples]
     alphas = [read_image(paths["occluder"])[..., 0].copy() for paths in samples]
 
     def job(index: int) -> None:
@@ -64,7 +64,7 @@ def _measure(case: str, occluder: Occluder, records: list[FaceRecord]) -> Measur
         folder = occluder.output / "floor"
         write_image(folder / "image.jpg", images[index])
         write_label(folder / "label.png", labels[index])
-        write_mask(folder / "full.png", full[index])
+        write_bytes(folder / "parts.png", parts[index])
         write_grey(folder / "occluder.png", alphas[index])
 
     return measure(bench="generate", case=case, job=job, floor=floor, n=len(records))

@@ -163,6 +163,11 @@ def write_mask(path: Path, mask: Mask) -> None:
     _write(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255), "L"))
 
 
+def write_zero_one(path: Path, mask: Mask) -> None:
+    """Write (H, W) bool as a grey PNG with the values 0 and 1, which looks black; published sets want it so."""
+    _write(path, Image.fromarray(mask.astype(np.uint8), "L"))
+
+
 def write_grey(path: Path, grey: Image8) -> None:
     """Write (H, W) uint8 as a grey PNG, e.g. an alpha or a probability map."""
     _write(path, Image.fromarray(grey, "L"))

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from common.labels import FacePolicy, visible_mask
+
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Points = NDArray[np.float64]
 Params = dict[str, Any]
 
 
@@ -22,33 +25,45 @@ class Box(NamedTuple):
 
 
 class Face(NamedTuple):
-    """A face before occlusion.
+    """A face before occlusion, or between two occluders: `image` has those that lie below, the rest is as it was.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         label: (H, W) uint8 class ids.
         visible: (H, W) bool, what of the face can be seen.
+        box: bounding box of `visible`; None where nothing is.
+        landmarks: (68, 2) float, (x, y) in pixels of the crop, in the order of iBUG 300-W; None where unknown.
     """
 
     image: Image8
     label: Image8
     visible: Mask
+    box: Box | None
+    landmarks: Points | None = None
+
+    @property
+    def side_px(self) -> int:
+        """Longer side of the crop."""
+        return max(self.image.shape[:2])
 
 
-class Layer(NamedTuple):
-    """An occluder in the frame of the face.
+class Patch(NamedTuple):
+    """An occluder in the frame of the crop, cut to the region that it can touch.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, the composite.
-        alpha: (H, W) uint8, how much of each pixel the occluder hides.
-        occluded: (H, W) bool, where the face counts as hidden.
-        part: class id of the occluder.
+        rows: rows of the crop that the region covers.
+        columns: columns of the crop that the region covers.
+        colour: (h, w, 3) uint8 RGB, straight (not multiplied by alpha); beyond the occluder it carries on smoothly.
+        alpha: (h, w) uint8, how much of each pixel the occluder hides in the picture.
+        hides: (h, w) uint8, how much of the face below counts as hidden in the labels: 0 or 255, save for translucent
+            occluders with soft labels.
     """
 
-    image: Image8
+    rows: slice
+    columns: slice
+    colour: Image8
     alpha: Image8
-    occluded: Mask
-    part: int
+    hides: Image8
 
 
 class OccludedFace(NamedTuple):
@@ -56,33 +71,58 @@ class OccludedFace(NamedTuple):
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        label: (H, W) uint8 class ids, parts kept, occluder with its own id.
-        visible: (H, W) bool, face that can still be seen.
+        label: (H, W) uint8 class ids, parts kept, each occluder with its own id where it hides at least half.
+        parts: (H, W) uint8 class ids before occlusion.
+        visible: (H, W) uint8, share of the pixel that is visible face, 0 or 255 save under soft labels.
+        hidden: (H, W) uint8, how much of what lies there the occluders hide in the labels, face or not.
         full: (H, W) bool, the face as if nothing stood in front of it.
-        alpha: (H, W) uint8, the occluder's alpha; 0 where there is none.
+        full_known: False for real photos, where nobody knows what is behind the occluder.
+        alpha: (H, W) uint8, how much all occluders together hide; 0 where there is none.
         coverage: share of `full` that is not visible, 0..1.
         params: every drawn parameter, in plain numbers, texts and lists.
     """
 
     image: Image8
     label: Image8
-    visible: Mask
+    parts: Image8
+    visible: Image8
+    hidden: Image8
     full: Mask
+    full_known: bool
     alpha: Image8
     coverage: float
     params: Params
 
 
 class Generator(Protocol):
-    """A kind of occlusion."""
+    """A kind of occluder.
 
-    def draw_params(self, rng: np.random.Generator, box: Box) -> Params:
-        """Return every random decision for a face whose mask has the bounding box `box`."""
+    Attributes:
+        part: class id of its occluders.
+        worn: whether it lies on the face itself (mask, glasses): it then goes below all others, at most once a kind.
+        needs_landmarks: whether it can only occlude faces with landmarks.
+    """
+
+    @property
+    def part(self) -> int: ...  # noqa: D102
+    @property
+    def worn(self) -> bool: ...  # noqa: D102
+    @property
+    def needs_landmarks(self) -> bool: ...  # noqa: D102
+
+    def draw_params(self, rng: np.random.Generator, face: Face) -> Params:
+        """Return every random decision for `face`, in plain numbers, texts and lists; `face.box` is not None."""
         ...
 
-    def apply(self, params: Params, face: Face) -> Layer:
-        """Return the composite; equal parameters give equal bytes."""
+    def patch(self, params: Params, face: Face) -> Patch:
+        """Return the occluder in the frame of `face`; equal parameters give equal bytes."""
         ...
+
+
+def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Points | None = None) -> Face:
+    """Return the face that generators work on; see `Face` for shapes."""
+    visible = visible_mask(label, policy)
+    return Face(image, label, visible, bounding_box(visible), landmarks)
 
 
 def bounding_box(mask: Mask) -> Box | None:

@@ -1,4 +1,4 @@
-"""An occluded data set on disk: images, labels with parts, full faces, alphas and a manifest."""
+"""An occluded data set on disk: images, labels with parts, labels before occlusion, alphas and a manifest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from common.image_io import read_image, read_label, write_grey, write_image, write_label, write_mask
-from common.labels import FacePolicy, visible_mask
+from common.image_io import (
+    read_image,
+    read_label,
+    write_bytes,
+    write_grey,
+    write_image,
+    write_label,
+    write_zero_one,
+)
+from common.labels import FacePolicy, still_visible_mask
 from common.manifest import Row, sha256
 from common.seeding import generator
 from common.visualize import blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob
+from occlusion_gen.face import OccludedFace, Points
 from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
 
 SHEET_FACES = 24
@@ -47,9 +56,10 @@ class Occluder:
     seed: int
     set_index: int
     image_format: str
+    label_format: str = "parts"
 
     def __call__(self, record: FaceRecord) -> Row:
-        """Return the manifest row after writing image, label, full face and alpha.
+        """Return the manifest row after writing image, label, label before occlusion and alpha.
 
         Raises:
             RecordError: an input file cannot be read.
@@ -57,17 +67,8 @@ class Occluder:
         image = read_image(self.prepared / record.row["files"]["image"])
         label = read_label(self.prepared / record.row["files"]["label"])
         rng = generator(self.seed, self.set_index, record.index)
-        sample = self.synthesiser(rng, image=image, label=label)
-        files = {
-            "image": f"images/{record.id}.{self.image_format}",
-            "label": f"labels/{record.id}.png",
-            "full": f"full/{record.id}.png",
-            "occluder": f"occluder/{record.id}.png",
-        }
-        write_image(self.output / files["image"], sample.image)
-        write_label(self.output / files["label"], sample.label)
-        write_mask(self.output / files["full"], sample.full)
-        write_grey(self.output / files["occluder"], sample.alpha)
+        sample = self.synthesiser(rng, image=image, label=label, landmarks=landmarks_of(record.row))
+        files = self._write(record, sample)
         return {
             "id": record.id,
             "outcome": "ok",
@@ -82,6 +83,29 @@ class Occluder:
             "coverage": round(sample.coverage, 5),
             "params": sample.params,
         }
+
+    def _write(self, record: FaceRecord, sample: OccludedFace) -> dict[str, str]:
+        """Write the files of a sample and return their paths by kind, relative to the output folder."""
+        files = {
+            "image": f"images/{record.id}.{self.image_format}",
+            "label": f"labels/{record.id}.png",
+            "parts": f"parts/{record.id}.png",
+            "occluder": f"occluder/{record.id}.png",
+        }
+        write_image(self.output / files["image"], sample.image)
+        if self.label_format == "zero_one":
+            write_zero_one(self.output / files["label"], sample.visible > 127)
+        else:
+            write_label(self.output / files["label"], sample.label)
+        if sample.params["flip"]:
+            write_label(self.output / files["parts"], sample.parts)
+        else:  # the source's own bytes: nothing to encode
+            write_bytes(self.output / files["parts"], (self.prepared / record.row["files"]["label"]).read_bytes())
+        write_grey(self.output / files["occluder"], sample.alpha)
+        if np.any((sample.hidden > 0) & (sample.hidden < 255)):
+            files["hidden"] = f"hidden/{record.id}.png"
+            write_grey(self.output / files["hidden"], sample.hidden)
+        return files
 
 
 def build_occluder(job: OcclusionJob, *, side_px: int) -> Occluder:
@@ -99,6 +123,7 @@ def build_occluder(job: OcclusionJob, *, side_px: int) -> Occluder:
         seed=job.seed,
         set_index=job.set,
         image_format=job.image_format,
+        label_format=job.label_format,
     )
 
 
@@ -111,8 +136,11 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     coverage = np.array([row["coverage"] for row in samples])
     if coverage.size == 0:
         return {}
-    names = [str(row["params"]["generator"]) for row in samples]
-    shapes_only = all("shape" in row["params"]["drawn"] for row in samples)
+    layers = [row["params"]["layers"] for row in samples]
+    names = [layer["generator"] for found in layers for layer in found]
+    counts = [len(found) for found in layers]
+    shapes_only = all(len(found) == 1 and "shape" in found[0]["drawn"] for found in layers)
+    skipped = [name for row in samples for name in row["params"].get("without_landmarks", [])]
     return {
         "coverage": {
             "mean": round(float(coverage.mean()), 4),
@@ -120,7 +148,10 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             **{f"p{at}": round(float(np.percentile(coverage, at)), 4) for at in (5, 50, 95)},
         },
         **({"published_randocc_coverage": PUBLISHED_RANDOCC_COVERAGE} if shapes_only else {}),
+        "coverage_histogram": np.histogram(coverage, bins=10, range=(0, 1))[0].tolist(),
         "generators": {name: names.count(name) for name in sorted(set(names))},
+        "occluders": {str(count): counts.count(count) for count in sorted(set(counts))},
+        **({"without_landmarks": {name: skipped.count(name) for name in sorted(set(skipped))}} if skipped else {}),
     }
 
 
@@ -133,9 +164,14 @@ def write_contact_sheet(output: Path, rows: Sequence[Row], policy: FacePolicy) -
     strips = []
     for row in chosen:
         image = read_image(output / row["files"]["image"])
-        label = read_label(output / row["files"]["label"])
-        strips.append([image, colour_labels(label), blend(image, visible_mask(label, policy))])
+        label, parts = (read_label(output / row["files"][kind]) for kind in ("label", "parts"))
+        strips.append([image, colour_labels(label), blend(image, still_visible_mask(label, parts, policy))])
     rows_of_two = [strips[at] + (strips[at + 1] if at + 1 < len(strips) else []) for at in range(0, len(strips), 2)]
     path = output / "contact_sheet.jpg"
     write_image(path, contact_sheet(rows_of_two), quality=88)
     return path
+
+
+def landmarks_of(row: Row) -> Points | None:
+    """Return the 68 points (68, 2) of a prepared crop, None where its manifest row has none."""
+    return np.array(row["landmarks"], np.float64) if row.get("scheme") == "ibug68" else None

@@ -5,27 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import Section
 from configs.schema.shared import Count, DataSection, FaceSection, Positive, Range, Share
 
 
 class OccluderSection(Section):
-    """What all generators with occluders from files share."""
+    """What all generators share: how often they are chosen, and how their occluders are blended in."""
 
     weight: Annotated[float, Field(gt=0)] = Field(1.0, description="how often this generator is chosen, relative")
-    area: Range = Field((0.5, 1.0), description="occluder box area / face box area, before `affine`")
-    affine_share: Share = Field(0.7, description="share of occluders that are stretched, turned and sheared")
-    blur_share: Share = 0.5
-    jpeg_share: Share = 0.5
-    brightness_contrast_share: Share = 0.5
     holdout_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="share of the occluder files kept for validation, never used in training"
     )
+    blur_share: Share = Field(0.5, description="share of occluders that are blurred")
+    jpeg_share: Share = Field(0.5, description="share of occluders that went through JPEG")
+    brightness_contrast_share: Share = Field(0.5, description="share of occluders made brighter or darker, +-10 %")
+    edge: Literal["scaled", "published", "hard"] = Field(
+        "scaled",
+        description="width of the soft edge: scaled: by the crop side / 1024 px; published: the same pixels at any "
+        "size; hard: none",
+    )
 
 
-class NatOccSection(OccluderSection):
+class PlacedSection(OccluderSection):
+    """Occluders that are placed on the box of the face at random."""
+
+    area: Range = Field((0.5, 1.0), description="occluder box area / face box area, before `affine`")
+    affine_share: Share = Field(0.7, description="share of occluders that are stretched, turned and sheared")
+
+
+class NatOccSection(PlacedSection):
     """Naturalistic occlusion: cut-outs of hands or objects."""
 
     kind: Literal["natocc"] = "natocc"
@@ -34,14 +44,16 @@ class NatOccSection(OccluderSection):
     rotate_toward_face: bool = Field(False, description="turn the file's downward direction to the face's centre")
 
 
-class RandOccSection(OccluderSection):
+class RandOccSection(PlacedSection):
     """Random shapes filled with textures."""
 
     kind: Literal["randocc"] = "randocc"
     textures: Path = Field(description="folder of textures: {class}/{name}.jpg or {class}_{name}.jpg")
     translucent_share: Share = Field(0.3, description="share of shapes that let the face shine through")
-    translucent_label: Literal["occluded", "threshold"] = Field(
-        "occluded", description="label under a translucent shape: always occluded, or only from alpha 0.5"
+    translucent_label: Literal["occluded", "threshold", "soft"] = Field(
+        "occluded",
+        description="label under a translucent shape: occluded: always hidden; threshold: hidden from alpha 0.5; soft: "
+        "hidden by the share alpha",
     )
 
 
@@ -56,11 +68,39 @@ class WholeImageSection(Section):
     brightness_contrast_share: Share = 0.0
 
 
+def _counts(bounds: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= bounds[0] <= bounds[1]:
+        raise ValueError(f"expected two numbers in order, both at least 1, found {list(bounds)}")
+    return bounds
+
+
+class CoverageSection(Section):
+    """How much of an occluded face may be hidden; draws outside are drawn again."""
+
+    bounds: Range = Field((0.0, 1.0), description="hidden share of the face")
+    target: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (), description="weights of equal bins of the hidden share between 0 and 1; empty: as it comes"
+    )
+    tries: Positive = Field(10, description="draws; the one nearest to what is wanted is kept")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> CoverageSection:
+        if self.bounds[1] > 1 or self.bounds[0] == self.bounds[1]:
+            raise ValueError(f"bounds must be two different shares of at most 1, found {list(self.bounds)}")
+        if self.target and sum(self.target) <= 0:
+            raise ValueError("target needs at least one weight above 0")
+        return self
+
+
 class OcclusionSection(Section):
     """Which occluders stand in front of faces, and how often."""
 
     clean_share: Share = Field(0.0, description="share of faces that get no occluder")
+    count: Annotated[tuple[int, int], AfterValidator(_counts)] = Field(
+        (1, 1), description="occluders a face: uniform from the first to the second; what is worn is put on first"
+    )
     generators: Annotated[dict[str, Generator], Field(min_length=1)]
+    coverage: CoverageSection = CoverageSection()
     whole_image: WholeImageSection = WholeImageSection()
 
 
@@ -77,4 +117,7 @@ class OcclusionJob(Section):
     set: Count = Field(0, description="index of this set: sample i draws from [seed, set, i]")
     output: Path
     image_format: Literal["jpg", "png"] = "jpg"
+    label_format: Literal["parts", "zero_one"] = Field(
+        "parts", description="labels: palette PNG of parts; zero_one: visible face as 0/1, as published (looks black)"
+    )
     max_failed_share: Share = 0.05

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from common.errors import RecordError
-from common.image_io import read_image, read_label, write_label, write_mask
-from common.labels import FacePolicy, visible_mask
+from common.image_io import read_image, read_label, write_grey, write_label
+from common.labels import PART_ID, FacePolicy, visible_mask
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
 from configs.schema import AugmentSection, NatOccSection, OcclusionSection, PreparedSet, RandOccSection
 from datasets.augment import build_augmenter
@@ -70,7 +70,7 @@ def test_a_sample_has_the_shapes_of_the_contract(dataset: FaceOcclusionDataset) 
             assert shapes[1] == shapes[2] == ((1, SIZE, SIZE), uint8)
             assert shapes[3] == ((2, SIZE, SIZE), torch.bool)
             assert not (sample.visible > sample.full).any()
-            assert int(sample.full.max()) == 1
+            assert int(sample.full.max()) == 255
             assert sample.id == f"faces/{index}"
 
 
@@ -121,7 +121,7 @@ def test_without_synthesis_and_augmentation_the_files_come_through(records: list
     sample, record = dataset[0, 1], records[1]
     label = read_label(record.label)
     assert (sample.image.permute(1, 2, 0).numpy() == read_image(record.image)).all()
-    assert (sample.visible[0].numpy() == visible_mask(label, POLICY)).all()
+    assert (sample.visible[0].numpy() == 255 * visible_mask(label, POLICY)).all()
     assert (sample.full[0].numpy() == sample.visible[0].numpy()).all()
     assert sample.valid.all()
 
@@ -130,7 +130,7 @@ def test_resizing_keeps_image_and_masks_together(records: list[FaceRecord]) -> N
     small, large = (
         FaceOcclusionDataset(records, size=size, policy=POLICY, seed=0, stream=0)[0, 1] for size in (32, 96)
     )
-    assert float(small.visible.float().mean()) == pytest.approx(float(large.visible.float().mean()), abs=0.01)
+    assert float(small.visible.float().mean()) == pytest.approx(float(large.visible.float().mean()), abs=2.5)
     centres = [
         (np.argwhere(sample.visible[0].numpy()).mean(axis=0) + 0.5) / sample.image.shape[-1]
         for sample in (small, large)
@@ -141,15 +141,39 @@ def test_resizing_keeps_image_and_masks_together(records: list[FaceRecord]) -> N
 def test_records_that_want_no_occluder_get_none(
     records: list[FaceRecord], synthesiser: Synthesiser, tmp_path: Path
 ) -> None:
-    full = np.zeros((64, 64), bool)
-    full[10:50, 12:52] = True
-    write_mask(tmp_path / "full.png", full)
-    kept = [replace(records[0], occlude=False), replace(records[1], occlude=False, full=tmp_path / "full.png")]
+    label = np.full((64, 64), PART_ID["object"], np.uint8)
+    parts = np.zeros((64, 64), np.uint8)
+    parts[10:50, 12:52] = PART_ID["skin"]
+    label[:30] = parts[:30]
+    hidden = np.zeros((64, 64), np.uint8)
+    hidden[:20, :30] = 100
+    paths = {name: tmp_path / f"{name}.png" for name in ("label", "parts", "hidden")}
+    write_label(paths["label"], label), write_label(paths["parts"], parts), write_grey(paths["hidden"], hidden)
+    kept = [replace(records[0], occlude=False), replace(records[1], occlude=False, **paths)]
     options = {"size": 64, "policy": POLICY, "seed": 0, "stream": 0}
     dataset = FaceOcclusionDataset(kept, synthesise=synthesiser, **options)
     plain = FaceOcclusionDataset(kept, **options)
     assert as_bytes(dataset[0, 0]) == as_bytes(plain[0, 0])
-    assert (dataset[0, 1].full[0].numpy() == full).all()  # the stored full face wins over the label map
+    full = parts > 0
+    assert (dataset[0, 1].full[0].numpy() == 255 * full).all()  # the labels before occlusion tell the full face
+    expected = np.where(full & (label == parts), 255 - hidden.astype(int), 0)
+    assert (dataset[0, 1].visible[0].numpy() == expected).all()
+
+
+def test_glasses_can_be_left_out(records: list[FaceRecord], tmp_path: Path) -> None:
+    label = np.full((64, 64), PART_ID["skin"], np.uint8)
+    label[20:30] = PART_ID["eye_g"]
+    label[25:40, 30:] = PART_ID["hand"]
+    write_label(tmp_path / "label.png", label)
+    parts = np.where(label == PART_ID["hand"], PART_ID["skin"], label)
+    parts[25:30, 30:] = PART_ID["eye_g"]
+    write_label(tmp_path / "parts.png", parts.astype(np.uint8))
+    record = replace(records[0], occlude=False, label=tmp_path / "label.png", parts=tmp_path / "parts.png")
+    options = {"size": 64, "seed": 0, "stream": 0}
+    sample = FaceOcclusionDataset([record], policy=FacePolicy(eyeglasses="ignore"), **options)[0, 0]
+    assert (sample.valid[0].numpy() == (label != PART_ID["eye_g"])).all()  # under the hand it is known again
+    assert not sample.visible[0].numpy()[label == PART_ID["hand"]].any()
+    assert sample.full[0].numpy().all()
 
 
 def test_a_label_of_another_size_stops_the_training(records: list[FaceRecord], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from datasets.prepared import build_face_set
 def test_records_point_at_whole_files(prepared: Path) -> None:
     faces = build_face_set({"faces": PreparedSet(prepared=prepared, split="train")})
     assert [record.id for record in faces.records] == ["faces/0", "faces/1", "faces/2", "faces/3"]
-    assert all(record.image.is_file() and record.label.is_file() and record.full is None for record in faces.records)
+    assert all(record.image.is_file() and record.label.is_file() and record.parts is None for record in faces.records)
     assert all(record.occlude for record in faces.records)
     assert (faces.crop.method, faces.crop.template) == ("pos3d", "faceocc256")
     assert faces.manifests == {str(prepared / "manifest.jsonl"): sha256(prepared / "manifest.jsonl")}

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from common.geometry import scaling
-from occlusion_gen.compositing import blend, soften_alpha, soften_edge, warp_occluder
+from occlusion_gen.compositing import blend, lay, soften_alpha, soften_edge, warp_to_patch
 from occlusion_gen.degrade import degrade, draw_degradation, gaussian_kernel
+from occlusion_gen.face import Patch
 
 seeds = st.integers(0, 2**32 - 1)
 NOTHING = {"blur": None, "jpeg_quality": None, "brightness_contrast": None}
@@ -37,7 +38,7 @@ def test_a_composite_lies_between_its_layers(seed: int) -> None:
 def test_softening_touches_only_the_rim() -> None:
     alpha = np.zeros((40, 40), np.uint8)
     alpha[10:30, 10:30] = 255
-    soft = soften_alpha(alpha)
+    soft = soften_alpha(alpha, scale=1.0)
     assert (soft[13:27, 13:27] == 255).all()
     assert not soft[:9].any()
     assert not soft[:, :9].any()
@@ -53,7 +54,7 @@ def test_only_a_band_along_the_edge_is_smoothed(seed: int, side: int) -> None:
     image = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
     mask = np.zeros((side, side), bool)
     mask[side // 4 : side // 2, side // 4 : side // 2] = True
-    softened = soften_edge(image, mask, side_px=side)
+    softened = soften_edge(image, mask, band_px=3, scale=1.0)
     changed = (softened != image).any(axis=2)
     edge = np.zeros_like(mask)
     low, high = side // 4 - 1, side // 2 + 1
@@ -61,18 +62,25 @@ def test_only_a_band_along_the_edge_is_smoothed(seed: int, side: int) -> None:
     edge[low + 2 : high - 2, low + 2 : high - 2] = False
     assert changed.any()
     assert not (changed & ~edge).any()
-    assert_array_equal(soften_edge(image, mask & False, side_px=side), image)
-    assert_array_equal(soften_edge(image, mask | True, side_px=side), image)
+    assert_array_equal(soften_edge(image, mask & False, band_px=3, scale=1.0), image)
+    assert_array_equal(soften_edge(image, mask | True, band_px=3, scale=1.0), image)
 
 
-def test_the_band_grows_with_the_image() -> None:
-    widths = []
-    for side in (256, 1024):
-        image = np.random.default_rng(0).integers(0, 256, (side, side, 1), dtype=np.uint8).repeat(3, axis=2)
-        mask = np.zeros((side, side), bool)
-        mask[:, side // 2 :] = True
-        widths.append(int((soften_edge(image, mask, side_px=side) != image).any(axis=2)[side // 2].sum()))
-    assert widths == [2, 8]
+def touched_px(edge: str, side: int) -> int:
+    """Return how many pixels across the edge of an opaque half the composite mixes or smooths."""
+    below = np.random.default_rng(0).integers(0, 100, (side, side, 1), dtype=np.uint8).repeat(3, axis=2)
+    half = np.zeros((side, side), np.uint8)
+    half[:, side // 2 :] = 255
+    colour = 255 - below
+    image, _ = lay(Patch(slice(0, side), slice(0, side), colour, half, half), below, edge=edge, side_px=side)
+    plain = np.where(half[..., None] > 0, colour, below)
+    return int((image != plain).any(axis=(0, 2)).sum())
+
+
+def test_the_soft_edge_grows_with_the_image_or_stays_as_published() -> None:
+    assert touched_px("scaled", 1024) == touched_px("published", 1024) == touched_px("published", 256)
+    assert 1 <= touched_px("scaled", 256) < touched_px("published", 256) < touched_px("scaled", 2048)
+    assert touched_px("hard", 256) == 0
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.5, 1.0, 2.3])
@@ -83,10 +91,10 @@ def test_no_dark_fringe_enters_with_the_warp(ratio: float) -> None:
     size = (math.ceil(50 * ratio) + 20, math.ceil(60 * ratio) + 20)
     matrix = scaling((50, 60), (round(50 * ratio), round(60 * ratio)))
     matrix[:, 2] += 7.3
-    colour, alpha = warp_occluder(matrix, rgba, size=size)
-    assert (colour[alpha > 0] == 240).all()
-    assert alpha.max() == 255
-    assert alpha[0].max() == 0
+    patch = warp_to_patch(rgba, matrix, crop_size=size)
+    assert (patch.colour[patch.alpha > 0] == 240).all()
+    assert patch.alpha.max() == 255
+    assert patch.alpha[0].max() == 0
 
 
 def test_nothing_changes_without_a_degradation() -> None:

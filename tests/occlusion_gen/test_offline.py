@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import occlusion_gen.__main__ as script
-from common.image_io import image_size, read_image, read_label, read_mask
-from common.labels import FacePolicy, visible_mask
+from common.image_io import image_size, read_image, read_label
+from common.labels import FacePolicy, full_mask, still_visible_mask
 from common.manifest import is_whole, read_manifest, sha256
 from tests.tiny_world import HOLDOUT, World
 
@@ -58,13 +58,13 @@ def test_files_and_rows_agree(config: Path, prepared: Path, tmp_path: Path, main
         assert row["key"] == [0, 0, index]
         assert row["source_sha256"] == sources[row["id"]]["sha256"]["image"]
         assert row["crop"] == sources[row["id"]]["crop"]
-        label, full = read_label(out / row["files"]["label"]), read_mask(out / row["files"]["full"])
-        visible = visible_mask(label, FacePolicy())
+        label, parts = (read_label(out / row["files"][kind]) for kind in ("label", "parts"))
+        visible, full = still_visible_mask(label, parts, FacePolicy()), full_mask(parts, FacePolicy())
         assert not (visible & ~full).any()
         assert row["coverage"] == pytest.approx(1 - visible.sum() / full.sum(), abs=1e-5)
-        for name in ("image", "occluder", "full", "label"):
+        for name in ("image", "occluder", "parts", "label"):
             assert image_size(out / row["files"][name]) == (64, 64)
-        assert row["params"]["generator"] in ("hands", "shapes")
+        assert row["params"]["layers"][0]["generator"] in ("hands", "shapes")
     report = json.loads((out / "report.json").read_text())
     assert report["outcomes"] == {"ok": 4}
     assert report["coverage"]["mean"] == pytest.approx(np.mean([row["coverage"] for row in rows]), abs=1e-4)

@@ -10,10 +10,10 @@ import torch
 from numpy.testing import assert_array_equal
 
 from common.image_io import write_image, write_rgba
-from common.labels import PART_ID, FacePolicy, full_mask, mirror, visible_mask
+from common.labels import PART_ID, FacePolicy, full_mask, mirror, still_visible_mask
 from common.seeding import generator
 from configs.schema import NatOccSection, OcclusionSection, RandOccSection, WholeImageSection
-from occlusion_gen.face import Face, OccludedFace
+from occlusion_gen.face import Face, OccludedFace, Params, make_face
 from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
 from tests.tiny_world import HOLDOUT, World, part_masks
 
@@ -28,7 +28,7 @@ def drawn_face(side: int = SIDE) -> Face:
     for name, mask in masks.items():
         label[mask] = PART_ID[name]
     image = np.random.default_rng(0).integers(100, 200, (side, side, 3), dtype=np.uint8)
-    return Face(image, label, visible_mask(label, POLICY))
+    return make_face(image, label, POLICY)
 
 
 FACE = drawn_face()
@@ -67,7 +67,16 @@ def make(synthesiser: Synthesiser, *key: int, face: Face = FACE) -> OccludedFace
 
 
 def as_bytes(sample: OccludedFace) -> tuple[bytes, ...]:
-    return tuple(np.ascontiguousarray(array).tobytes() for array in sample[:5])
+    return tuple(array.tobytes() for array in sample if isinstance(array, np.ndarray))
+
+
+def kind_of(sample: OccludedFace) -> str | None:
+    layers = sample.params["layers"]
+    return layers[0]["generator"] if layers else None
+
+
+def drawn_of(params: Params) -> Params:
+    return params["layers"][0]["drawn"]
 
 
 def test_labels_of_a_composite_agree(everything: Synthesiser) -> None:
@@ -77,15 +86,18 @@ def test_labels_of_a_composite_agree(everything: Synthesiser) -> None:
         if sample.params["flip"]:
             label, visible, full = mirror(label), visible[:, ::-1], full[:, ::-1]
         assert_array_equal(sample.full, full)
-        assert not (sample.visible & ~visible).any()
-        assert_array_equal(visible_mask(sample.label, POLICY), sample.visible)
+        assert_array_equal(sample.parts, label)
+        assert set(np.unique(sample.visible)) <= {0, 255}
+        seen = sample.visible > 0
+        assert not (seen & ~visible).any()
+        assert_array_equal(still_visible_mask(sample.label, sample.parts, POLICY), seen)
         changed = sample.label != label
-        part = {"hands": "hand", "objects": "object", "shapes": "shape", None: "background"}[sample.params["generator"]]
+        part = {"hands": "hand", "objects": "object", "shapes": "shape", None: "background"}[kind_of(sample)]
         assert set(np.unique(sample.label[changed])) <= {PART_ID[part]}
-        assert_array_equal(visible & changed, visible & ~sample.visible)
-        assert sample.coverage == pytest.approx(1 - sample.visible.sum() / full.sum())
+        assert_array_equal(visible & changed, visible & ~seen)
+        assert sample.coverage == pytest.approx(1 - seen.sum() / full.sum())
         assert sample.image.dtype == sample.alpha.dtype == np.uint8
-        for array in sample[1:5]:
+        for array in (sample.label, sample.parts, sample.visible, sample.hidden, sample.full, sample.alpha):
             assert array.shape == (SIDE, SIDE)
             assert array.flags.c_contiguous
 
@@ -100,7 +112,7 @@ def test_the_occluder_is_where_its_label_says(synthesiser: Synthesiser) -> None:
         near, core = cv2.dilate(occluded, window) > 0, cv2.erode(occluded, window) > 0
         assert_array_equal(sample.image[~near], FACE.image[~near])
         assert not sample.alpha[~near].any()
-        opacity = sample.params["drawn"].get("opacity", 1.0)
+        opacity = drawn_of(sample.params).get("opacity", 1.0)
         assert (abs(sample.alpha[core] - 255 * opacity) <= 12).all()
         cores += core.any()
     assert cores > 25
@@ -126,13 +138,13 @@ def test_parameters_alone_make_the_sample_again(everything: Synthesiser) -> None
 
 
 def test_applying_changes_neither_face_nor_generators(everything: Synthesiser) -> None:
-    before = [array.tobytes() for array in FACE]
+    before = [array.tobytes() for array in FACE[:3]]
     np.random.seed(3)
     torch.manual_seed(3)
     state = np.random.get_state()[1].tolist(), torch.get_rng_state()
     for index in range(8):
         make(everything, 0, index)
-    assert [array.tobytes() for array in FACE] == before
+    assert [array.tobytes() for array in FACE[:3]] == before
     assert np.random.get_state()[1].tolist() == state[0]
     assert torch.equal(torch.get_rng_state(), state[1])
 
@@ -143,15 +155,16 @@ def test_clean_faces_are_untouched(world: World) -> None:
         sample = make(clean, index)
         assert_array_equal(sample.image, FACE.image)
         assert_array_equal(sample.label, FACE.label)
-        assert_array_equal(sample.visible, FACE.visible)
+        assert_array_equal(sample.visible > 0, FACE.visible)
         assert sample.coverage == 0
         assert not sample.alpha.any()
-        assert sample.params["generator"] is None
+        assert sample.params["layers"] == []
 
 
 def test_shares_and_weights_are_kept(world: World) -> None:
     drawn = build(world, clean_share=0.2)
-    names = [drawn.draw_params(generator(0, index), FACE)["generator"] for index in range(600)]
+    drawn_layers = [drawn.draw_params(generator(0, index), FACE)["layers"] for index in range(600)]
+    names = [layers[0]["generator"] if layers else None for layers in drawn_layers]
     expected = {None: 0.2, "hands": 0.4, "objects": 0.2, "shapes": 0.2}
     for name, share in expected.items():
         assert names.count(name) / 600 == pytest.approx(share, abs=0.06)
@@ -168,7 +181,7 @@ def test_training_and_validation_see_other_occluders(world: World) -> None:
     for split in ("train", "validation"):
         built = build_synthesiser(section(world), policy=POLICY, split=split, max_side_px=SIDE)
         seen[split] = {
-            (params["generator"], params["drawn"]["occluder"])
+            (params["layers"][0]["generator"], drawn_of(params)["occluder"])
             for params in (built.draw_params(generator(1, index), FACE) for index in range(120))
         }
     assert not seen["train"] & seen["validation"]
@@ -226,15 +239,18 @@ def test_a_fixed_placement_gives_a_known_picture(tmp_path: Path) -> None:
         "occluder_index": 0,
         "box": [12, 12, 40, 40],
         "placement": {**placement, "centre_px": [32.0, 32.0]},
-        "degradation": nothing,
     }
-    params = {"generator": "a", "drawn": drawn, "after": nothing, "flip": False}
+    params = {
+        "layers": [{"generator": "a", "drawn": drawn, "finish": nothing}],
+        "after": nothing,
+        "flip": False,
+    }
     sample = built.apply(params, FACE._replace(image=np.full((SIDE, SIDE, 3), 60, np.uint8)))
     rows, columns = np.nonzero(sample.label == PART_ID["object"])
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (22, 42, 22, 42)
     across = sample.image[32, 18:48:3].astype(int)
-    golden_red = [60, 78, 204, 214, 190, 167, 143, 117, 72, 60]
-    golden_green = [60, 54, 12, 0, 0, 0, 0, 2, 44, 60]
+    golden_red = [60, 78, 238, 214, 190, 167, 143, 119, 82, 60]
+    golden_green = [60, 54, 0, 0, 0, 0, 0, 2, 30, 60]
     assert abs(across[:, 0] - golden_red).max() <= 3, across[:, 0].tolist()
     assert abs(across[:, 1] - golden_green).max() <= 3, across[:, 1].tolist()
 
@@ -264,7 +280,7 @@ def test_opaque_shapes_hide_and_translucent_ones_let_the_face_shine_through(tmp_
         built = randocc(tmp_path, translucent_share=share)
         for index in range(10):
             sample = make(built, index, face=black)
-            opacity = sample.params["drawn"]["opacity"]
+            opacity = drawn_of(sample.params)["opacity"]
             inside = sample.alpha == sample.alpha.max()
             assert (opacity == 1) if share == 0 else (0.4 <= opacity <= 0.7)
             assert abs(sample.image[inside].mean() - 255 * opacity) < 12
@@ -278,7 +294,7 @@ def test_labels_of_translucent_shapes_follow_the_setting(tmp_path: Path) -> None
     for index in range(30):
         hidden, judged = make(always, index), make(threshold, index)
         assert hidden.coverage > 0
-        thin = judged.params["drawn"]["opacity"] < 0.5
+        thin = drawn_of(judged.params)["opacity"] < 0.5
         seen.add(thin)
         assert judged.coverage == (0 if thin else hidden.coverage)
         assert_array_equal(judged.image, hidden.image)
@@ -290,6 +306,6 @@ def test_every_texture_is_used_class_by_class(world: World) -> None:
     built = build_synthesiser(
         OcclusionSection(generators={"s": shapes}), policy=POLICY, split="train", max_side_px=SIDE
     )
-    drawn = [built.draw_params(generator(0, index), FACE)["drawn"] for index in range(200)]
+    drawn = [drawn_of(built.draw_params(generator(0, index), FACE)) for index in range(200)]
     assert np.mean([params["texture_class"] == "dots" for params in drawn]) == pytest.approx(0.5, abs=0.12)
     assert len({params["occluder"] for params in drawn}) == 6
