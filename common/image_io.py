@@ -56,7 +56,8 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> 
     Raises:
         UnreadableImageError: the file is missing, truncated, too large or no image.
     """
-    return np.asarray(_to_eight_bit(_open(path, max_pixels, shrink)).convert("RGB"))
+    image = _to_eight_bit(_open(path, max_pixels, shrink))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def read_rgba(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:

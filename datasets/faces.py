@@ -101,9 +101,9 @@ class FaceOcclusionDataset(Dataset[Sample]):
         else:
             image, masks = _resize(image, masks, self.size)
         return Sample(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            visible=torch.from_numpy(masks[None, ..., 0].copy()),
-            full=torch.from_numpy(masks[None, ..., 1].copy()),
+            image=torch.from_numpy(np.stack(cv2.split(image))),
+            visible=torch.from_numpy(cv2.extractChannel(masks, 0)[None]),
+            full=torch.from_numpy(cv2.extractChannel(masks, 1)[None]),
             valid=_valid(masks, self.size),
             id=record.id,
         )
@@ -141,7 +141,7 @@ def _stack(visible: Image8, full: Mask, known: Mask | None, *, full_known: bool)
 
 def _valid(masks: Image8, size: int) -> torch.Tensor:
     if masks.shape[2] == 2:
-        return torch.ones(2, size, size, dtype=torch.bool)
+        return torch.ones(1, dtype=torch.bool).expand(2, size, size)
     return torch.from_numpy(np.ascontiguousarray(masks[..., 2:].transpose(2, 0, 1)) > 127)
 
 

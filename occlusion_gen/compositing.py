@@ -7,8 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from common.geometry import Affine, apply_to_image, apply_to_points
-from occlusion_gen.face import Image8, Mask, Patch
+from common.geometry import Affine, apply_to_image, apply_to_points, compose, shrink_by_area
+from occlusion_gen.face import Image8, Mask, Patch, Points
 
 Edge = Literal["scaled", "published", "hard"]
 PUBLISHED_SIDE_PX = 1024  # edge widths of the published code are meant for images of this side
@@ -16,11 +16,11 @@ EDGE_BAND_PX = 4
 EDGE_SIGMA_PX = 1.1
 MIN_SIGMA_PX = 0.5
 REACH_PX = 8  # what filters and the warp's own neighbours need around an occluder, besides the edge band
+RIM = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
+SUBPIXEL_BITS = 4
 
 
-def warp_to_patch(
-    rgba: Image8, matrix: Affine, *, crop_size: tuple[int, int], opacity: float = 1.0, hides: str = "occluded"
-) -> Patch:
+def warp_to_patch(rgba: Image8, matrix: Affine, *, crop_size: tuple[int, int]) -> Patch:
     """Return a cut-out as it lies on the crop. Only the region that it can touch is worked on.
 
     Args:
@@ -28,25 +28,64 @@ def warp_to_patch(
             `occlusion_gen.library` gives it), so that no dark fringe can enter the composite.
         matrix: occluder pixels to crop pixels.
         crop_size: (height, width).
-        opacity: share of the occluder in the mixture, 1 hides all.
-        hides: what the label says under a translucent occluder, see `configs.schema.RandOccSection`.
     """
-    margin_px = REACH_PX + band_px(max(crop_size))
-    rows, columns = region_of(matrix, rgba.shape[:2], crop_size, margin_px=margin_px)
+    rows, columns = region_of(matrix, rgba.shape[:2], crop_size)
     size = (rows.stop - rows.start, columns.stop - columns.start)
     if 0 in size:
-        nothing = np.zeros(size, np.uint8)
-        return Patch(rows, columns, np.zeros((*size, 3), np.uint8), nothing, nothing)
-    to_region = matrix - np.array([[0.0, 0.0, columns.start], [0.0, 0.0, rows.start]])
-    alpha = apply_to_image(to_region, np.ascontiguousarray(rgba[..., 3]), size=size, fill="black")
-    colour = apply_to_image(to_region, np.ascontiguousarray(rgba[..., :3]), size=size, fill="reflect")
-    support = cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1]
-    if opacity == 1:
-        return Patch(rows, columns, colour, alpha, support)
+        return empty_patch(rows, columns)
+    # A rim of one transparent pixel lets one warp do for colour, which goes on beyond the edge, and alpha, which ends.
+    rgba, matrix = shrink_by_area(rgba, matrix)
+    padded = cv2.copyMakeBorder(rgba, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    padded[[0, -1], :, 3], padded[:, [0, -1], 3] = 0, 0
+    to_region = compose(matrix - _shift(rows, columns), RIM)
+    warped = apply_to_image(to_region, padded, size=size, fill="nearest")
+    alpha = cv2.extractChannel(warped, 3)
+    return Patch(rows, columns, cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), alpha, binary(alpha))
+
+
+def fill_to_patch(outline: Points, texture: Image8, matrix: Affine, *, crop_size: tuple[int, int]) -> Patch:
+    """Return a textured shape as it lies on the crop.
+
+    Args:
+        outline: (N, 2) closed polygon, pixels of the texture.
+        texture: (h, w, 3) uint8 RGB; mirrored where the shape reaches beyond it.
+        matrix: texture pixels to crop pixels.
+        crop_size: (height, width).
+    """
+    points = apply_to_points(matrix, outline)
+    rows, columns = region_around(points, crop_size)
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    if 0 in size:
+        return empty_patch(rows, columns)
+    alpha = np.zeros(size, np.uint8)
+    fixed = np.rint((points - (columns.start, rows.start)) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(alpha, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    colour = apply_to_image(matrix - _shift(rows, columns), texture, size=size, fill="reflect")
+    return Patch(rows, columns, colour, alpha, binary(alpha))
+
+
+def see_through(patch: Patch, *, opacity: float, label: Literal["occluded", "threshold", "soft"]) -> Patch:
+    """Return the patch with its alpha multiplied by `opacity`, and what the labels say of it then.
+
+    Args:
+        label: `occluded`: still hidden; `threshold`: hidden if the opacity is at least a half; `soft`: hidden by the
+            share `opacity`.
+    """
     share = np.rint(np.arange(256) * opacity).astype(np.uint8)
-    seen_through = hides == "threshold" and opacity < 0.5
-    hidden = 0 if seen_through else round(255 * opacity) if hides == "soft" else 255
-    return Patch(rows, columns, colour, cv2.LUT(alpha, share), cv2.min(support, hidden))
+    hidden = {"occluded": 255, "threshold": 255 * (opacity >= 0.5), "soft": round(255 * opacity)}[label]
+    return patch._replace(alpha=cv2.LUT(patch.alpha, share), hides=cv2.min(patch.hides, int(hidden)))
+
+
+def binary(alpha: Image8) -> Image8:
+    """Return 255 where alpha is above a half, else 0."""
+    return cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1]
+
+
+def empty_patch(rows: slice, columns: slice) -> Patch:
+    """Return the patch of an occluder that does not touch the crop."""
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    nothing = np.zeros(size, np.uint8)
+    return Patch(rows, columns, np.zeros((*size, 3), np.uint8), nothing, nothing)
 
 
 def lay(patch: Patch, below: Image8, *, edge: Edge, side_px: int) -> tuple[Image8, Image8]:
@@ -104,15 +143,8 @@ def _gaussian(image: Image8, scale: float) -> Image8:
     return cv2.GaussianBlur(image, (width_px, width_px), sigma_px)
 
 
-def band_px(side_px: int) -> int:
-    """Return half the width of the softened band for crops of `side_px`: never more than needed at any `edge`."""
-    return max(EDGE_BAND_PX, round(EDGE_BAND_PX * side_px / PUBLISHED_SIDE_PX))
-
-
-def region_of(
-    matrix: Affine, occluder_size: tuple[int, int], crop_size: tuple[int, int], *, margin_px: int
-) -> tuple[slice, slice]:
-    """Return rows and columns of the crop that the occluder can touch, `margin_px` wider on each side.
+def region_of(matrix: Affine, occluder_size: tuple[int, int], crop_size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return rows and columns of the crop that the occluder and its softened edge can touch.
 
     Args:
         matrix: occluder pixels to crop pixels.
@@ -121,12 +153,17 @@ def region_of(
     """
     height, width = occluder_size
     edge = np.array([[-1, -1], [width, -1], [width, height], [-1, height]], dtype=np.float64)
-    return region_around(apply_to_points(matrix, edge), crop_size, margin_px=margin_px)
+    return region_around(apply_to_points(matrix, edge), crop_size)
 
 
-def region_around(points: np.ndarray, crop_size: tuple[int, int], *, margin_px: int) -> tuple[slice, slice]:
-    """Return rows and columns of the crop around `points` (N, 2), `margin_px` wider, cut to the crop."""
+def region_around(points: Points, crop_size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return rows and columns of the crop around `points` (N, 2), with room for a softened edge, cut to the crop."""
+    margin_px = REACH_PX + max(EDGE_BAND_PX, round(EDGE_BAND_PX * max(crop_size) / PUBLISHED_SIDE_PX))
     limit = np.array([crop_size[1], crop_size[0]])
     low = np.clip(np.floor(points.min(axis=0)).astype(int) - margin_px, 0, limit)
-    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + margin_px + 1, 0, limit)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + margin_px + 1, low, limit)
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def _shift(rows: slice, columns: slice) -> Affine:
+    return np.array([[0.0, 0.0, columns.start], [0.0, 0.0, rows.start]])

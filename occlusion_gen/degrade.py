@@ -65,10 +65,10 @@ def gaussian_kernel(params: Params) -> NDArray[np.float64]:
 
 def _compress(image: Image8, quality: int) -> Image8:
     """Return `image` after a round through JPEG, of which OpenCV needs BGR."""
-    _, stream = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(stream, cv2.IMREAD_COLOR)
+    _, stream = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(stream, cv2.IMREAD_COLOR_RGB)
     assert decoded is not None
-    return np.ascontiguousarray(decoded[..., ::-1])
+    return decoded
 
 
 def _draw_blur(rng: np.random.Generator) -> Params:

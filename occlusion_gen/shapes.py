@@ -61,10 +61,15 @@ def shape_outline(params: Params) -> Points:
     return _bezier(first, second, third, last)
 
 
+def shape_on_canvas(params: Params) -> Points:
+    """Return the outline (100 n, 2) in pixels of a canvas of 512 px, which cuts it, moved to begin at (0, 0)."""
+    pixels = np.clip(shape_outline(params), 0, 1) * (SHAPE_SIDE_PX - 1)
+    return pixels - np.floor(pixels.min(axis=0))
+
+
 def fill_shape(params: Params) -> Image8:
     """Return the shape as alpha (h, w) uint8 0/255, cut to its bounding box, drawn on a canvas of 512 px."""
-    # Where the curve leaves the unit square, the published canvas cuts it.
-    pixels = np.clip(shape_outline(params), 0, 1) * (SHAPE_SIDE_PX - 1)
+    pixels = shape_on_canvas(params)
     fixed = np.rint(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     canvas = np.zeros((SHAPE_SIDE_PX, SHAPE_SIDE_PX), np.uint8)
     cv2.fillPoly(canvas, [fixed], 255, cv2.LINE_8, _SUBPIXEL_BITS)

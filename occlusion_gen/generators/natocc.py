@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.geometry import compose, enlarging, scale_of
 from common.labels import PART_ID
 from configs.schema import NatOccSection
 from occlusion_gen.compositing import warp_to_patch
@@ -42,14 +43,15 @@ class NatOcc:
 
     def patch(self, params: Params, face: Face) -> Patch:
         """Return the occluder in the frame of the face; equal parameters give equal bytes."""
-        occluder = self.library[params["occluder_index"]]
+        index = params["occluder_index"]
         matrix = occluder_to_crop(
             params["placement"],
-            occluder_size=occluder.shape[:2],
+            occluder_size=self.library[index].shape[:2],
             box=Box(*params["box"]),
             rotate_toward_face=self.rotate_toward_face,
         )
-        return warp_to_patch(occluder, matrix, crop_size=face.label.shape)
+        smaller, factor = self.library.level(index, scale_of(matrix))
+        return warp_to_patch(smaller, compose(matrix, enlarging(factor)), crop_size=face.label.shape)
 
 
 def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> NatOcc:

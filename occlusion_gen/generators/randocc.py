@@ -12,11 +12,11 @@ import numpy as np
 
 from common.labels import PART_ID
 from configs.schema import RandOccSection
-from occlusion_gen.compositing import warp_to_patch
+from occlusion_gen.compositing import fill_to_patch, see_through
 from occlusion_gen.face import Box, Face, Params, Patch
 from occlusion_gen.library import Split, TextureLibrary, open_textures
 from occlusion_gen.placement import draw_placement, occluder_to_crop
-from occlusion_gen.shapes import SHAPE_SIDE_PX, draw_shape, fill_shape
+from occlusion_gen.shapes import SHAPE_SIDE_PX, draw_shape, shape_on_canvas
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,14 @@ class RandOcc:
     def patch(self, params: Params, face: Face) -> Patch:
         """Return the occluder in the frame of the face; equal parameters give equal bytes."""
         texture = self.library.read(self.library.files[params["texture_class"]][params["texture_index"]])
-        shape = fill_shape(params["shape"])
-        height, width = shape.shape
+        outline = shape_on_canvas(params["shape"])
+        width, height = (int(side) + 1 for side in np.ceil(outline.max(axis=0)))
         matrix = occluder_to_crop(
-            params["placement"], occluder_size=shape.shape, box=Box(*params["box"]), rotate_toward_face=False
+            params["placement"], occluder_size=(height, width), box=Box(*params["box"]), rotate_toward_face=False
         )
-        return warp_to_patch(
-            np.dstack([texture[:height, :width], shape]),
-            matrix,
-            crop_size=face.label.shape,
-            opacity=params["opacity"],
-            hides=self.translucent_label,
-        )
+        patch = fill_to_patch(outline, texture, matrix, crop_size=face.label.shape)
+        opacity = params["opacity"]
+        return patch if opacity == 1 else see_through(patch, opacity=opacity, label=self.translucent_label)
 
 
 def build_randocc(section: RandOccSection, *, split: Split, max_side_px: int) -> RandOcc:

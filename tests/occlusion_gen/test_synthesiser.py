@@ -113,7 +113,8 @@ def test_the_occluder_is_where_its_label_says(synthesiser: Synthesiser) -> None:
         assert_array_equal(sample.image[~near], FACE.image[~near])
         assert not sample.alpha[~near].any()
         opacity = drawn_of(sample.params).get("opacity", 1.0)
-        assert (abs(sample.alpha[core] - 255 * opacity) <= 12).all()
+        # Where the outline of a shape crosses itself, a slit of less than a pixel may thin its alpha.
+        assert (abs(sample.alpha[core] - 255 * opacity) <= 12).mean() > (0.9 if kind_of(sample) == "shapes" else 0.999)
         cores += core.any()
     assert cores > 25
 
@@ -227,6 +228,7 @@ def test_a_fixed_placement_gives_a_known_picture(tmp_path: Path) -> None:
     """Golden values of one composite: an opaque red square on a grey face, turned by 90 degrees."""
     rgba = np.zeros((20, 20, 4), np.uint8)
     rgba[..., 0], rgba[..., 3] = np.linspace(100, 250, 20).astype(np.uint8)[:, None], 255  # brighter downward
+    rgba[0, 0, 3] = 0  # a file without any transparency would be refused
     write_rgba(tmp_path / "red.png", rgba)
     natocc = NatOccSection(occluders=tmp_path, part="object", holdout_share=0)
     built = build_synthesiser(
