@@ -77,12 +77,19 @@ def visible_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.boo
     Raises:
         ValueError: the policy names an unknown part.
     """
-    visible = _is_part(label, _face_names(policy))
+    return face_masks(label, policy)[0]
+
+
+def face_masks(label: NDArray[np.uint8], policy: FacePolicy) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return `visible_mask` and `full_mask` together, which costs little more than one of them."""
+    parts = _is_part(label, _face_names(policy))
+    glasses = _eyeglasses_area(label)
+    if glasses is None:
+        return parts, parts
+    full = parts | glasses
     if policy.eyeglasses in ("face", "ignore"):
-        return visible | (label == PART_ID["eye_g"])
-    if policy.eyeglasses == "occluder":
-        return visible & ~_eyeglasses_area(label)
-    return visible
+        return parts | (label == PART_ID["eye_g"]), full
+    return (parts & ~glasses, full) if policy.eyeglasses == "occluder" else (parts, full)
 
 
 def still_visible_mask(label: NDArray[np.uint8], parts: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]:
@@ -106,7 +113,9 @@ def known_mask(label: NDArray[np.uint8], parts: NDArray[np.uint8], policy: FaceP
     """
     if policy.eyeglasses != "ignore":
         return None
-    unknown = _eyeglasses_area(parts) | (label == PART_ID["eye_g"])
+    glasses = _eyeglasses_area(parts)
+    unknown = label == PART_ID["eye_g"]
+    unknown = unknown if glasses is None else unknown | glasses
     return ~unknown | _is_part(label, OCCLUDER_PARTS)
 
 
@@ -118,7 +127,7 @@ def full_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]
     Args:
         label: (H, W) uint8 class ids of `PART_NAMES`, of a face without a pasted occluder.
     """
-    return _is_part(label, _face_names(policy)) | _eyeglasses_area(label)
+    return face_masks(label, policy)[1]
 
 
 def mirror(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -145,11 +154,11 @@ def _is_part(label: NDArray[np.uint8], names: Iterable[str]) -> NDArray[np.bool_
     return cv2.LUT(label, table).view(np.bool_)  # several times faster than indexing the table
 
 
-def _eyeglasses_area(label: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the glasses with what is labelled through their lenses."""
-    glasses = (label == PART_ID["eye_g"]).astype(np.uint8)
-    if not glasses.any():
-        return glasses.astype(bool)
+def _eyeglasses_area(label: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Return the glasses with what is labelled through their lenses; None where there are none."""
+    glasses = cv2.inRange(label, PART_ID["eye_g"], PART_ID["eye_g"]) & 1
+    if cv2.countNonZero(glasses) == 0:
+        return None
     contours, _ = cv2.findContours(glasses, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros_like(glasses), contours, -1, 1, cv2.FILLED).astype(bool)
     return glasses.astype(bool) | (filled & _is_part(label, SEEN_THROUGH_LENSES))

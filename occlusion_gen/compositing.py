@@ -16,6 +16,7 @@ EDGE_BAND_PX = 4
 EDGE_SIGMA_PX = 1.1
 MIN_SIGMA_PX = 0.5
 REACH_PX = 8  # what filters and the warp's own neighbours need around an occluder, besides the edge band
+SPARSE_SHARE = 0.1  # above this share of mixed pixels it is faster to mix them all
 RIM = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
 SUBPIXEL_BITS = 4
 
@@ -108,8 +109,18 @@ def lay(patch: Patch, below: Image8, *, edge: Edge, side_px: int) -> tuple[Image
 
 def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:
     """Return (1 - a) * face + a * colour with a = alpha / 255, rounded; every value lies between the two layers."""
-    share = alpha.astype(np.float32) * np.float32(1 / 255)
-    return cv2.blendLinear(face, colour, 1 - share, share)
+    rim = cv2.inRange(alpha, 1, 254)
+    if cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
+        share = alpha.astype(np.float32) * np.float32(1 / 255)
+        return cv2.blendLinear(face, colour, 1 - share, share)
+    mixed = face.copy()
+    cv2.copyTo(colour, alpha, mixed)
+    at = cv2.findNonZero(rim)  # an opaque occluder is mixed along its rim alone
+    if at is not None:
+        columns, rows = at.reshape(-1, 2).T
+        share = alpha[rows, columns, None] * np.float32(1 / 255)
+        mixed[rows, columns] = np.rint(face[rows, columns] * (1 - share) + colour[rows, columns] * share)
+    return mixed
 
 
 def soften_alpha(alpha: Image8, *, scale: float) -> Image8:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from common.labels import FacePolicy, visible_mask
+from common.labels import FacePolicy, face_masks
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -31,6 +31,7 @@ class Face(NamedTuple):
         image: (H, W, 3) uint8 RGB.
         label: (H, W) uint8 class ids.
         visible: (H, W) bool, what of the face can be seen.
+        full: (H, W) bool, the face as if nothing stood in front of it.
         box: bounding box of `visible`; None where nothing is.
         landmarks: (68, 2) float, (x, y) in pixels of the crop, in the order of iBUG 300-W; None where unknown.
     """
@@ -38,6 +39,7 @@ class Face(NamedTuple):
     image: Image8
     label: Image8
     visible: Mask
+    full: Mask
     box: Box | None
     landmarks: Points | None = None
 
@@ -121,8 +123,8 @@ class Generator(Protocol):
 
 def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Points | None = None) -> Face:
     """Return the face that generators work on; see `Face` for shapes."""
-    visible = visible_mask(label, policy)
-    return Face(image, label, visible, bounding_box(visible), landmarks)
+    visible, full = face_masks(label, policy)
+    return Face(image, label, visible, full, bounding_box(visible), landmarks)
 
 
 def bounding_box(mask: Mask) -> Box | None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from common.errors import RecordError
-from common.labels import PART_ID, FacePolicy, full_mask, mirror
+from common.labels import PART_ID, FacePolicy, mirror
 from configs.schema import OcclusionSection
 from occlusion_gen.coverage import Aim, hidden_share
 from occlusion_gen.degrade import degrade, draw_degradation
@@ -121,17 +121,16 @@ class Synthesiser:
             if self._hides(source.generator):
                 hidden[region] = cv2.max(hidden[region], patch.hides)
         visible = cv2.bitwise_and(255 - hidden, face.visible.view(np.uint8) * np.uint8(255))
-        full = full_mask(face.label, self.policy)
         sample = OccludedFace(
             image=degrade(params["after"], image),
             label=label,
             parts=face.label,
             visible=visible,
             hidden=hidden,
-            full=full,
+            full=face.full,
             full_known=True,
             alpha=alpha,
-            coverage=hidden_share(visible, full),
+            coverage=hidden_share(visible, face.full),
             params=params,
         )
         return _flipped(sample) if params["flip"] else sample
@@ -180,7 +179,6 @@ class Synthesiser:
 
     def _measure(self, face: Face) -> Any:
         """Return the function from layers to the share of the face that they hide; it needs no blending."""
-        full = full_mask(face.label, self.policy)
 
         def measure(layers: Sequence[Params]) -> float:
             seen = face.visible.view(np.uint8) * np.uint8(255)
@@ -190,7 +188,7 @@ class Synthesiser:
                 if patch.alpha.size and self._hides(generator):
                     region = np.s_[patch.rows, patch.columns]
                     seen[region] = cv2.min(seen[region], 255 - patch.hides)
-            return hidden_share(seen, full)
+            return hidden_share(seen, face.full)
 
         return measure
 
