@@ -64,7 +64,8 @@ class Aligner:
             raise RecordError(f"{record.image}: {record.fault}; faults: keep takes it in", outcome="known_fault")
         photo = record.read_photo() if isinstance(record, CofwFace) else None
         size = image_size(record.image) if photo is None else (photo.shape[0], photo.shape[1])
-        found = None if self.method == "none" else self._landmarks(record, size)
+        faces = [] if self.method == "none" else self._all_landmarks(record)
+        found = None if self.method == "none" else self._landmarks(record, faces, size)
         matrix = self._photo_to_crop(record, found, size)
         label = read_parts(record) if isinstance(record, PhotoRecord) else record.read_label()
         files = {"image": f"images/{record.id}.{self.image_format}"}
@@ -85,7 +86,7 @@ class Aligner:
             "split": record.split,
             "subject": record.subject,
             "source": _relative(record.image, self.root),
-            "source_sha256": self.source_digest(record),
+            "source_sha256": self._digest(record, faces),
             "crop": {"method": self.method, "template": self.template},
             "photo_size": list(size),
             "files": files,
@@ -127,6 +128,12 @@ class Aligner:
         Raises:
             OSError: the photo or its labels cannot be read.
         """
+        try:
+            return self._digest(record, [] if self.method == "none" else self._all_landmarks(record))
+        except RecordError as error:
+            return hashlib.sha256(str(error).encode(errors="replace")).hexdigest()
+
+    def _digest(self, record: AlignRecord, faces: Sequence[LandmarkRecord]) -> str:
         labels = [*record.parts.values()] if isinstance(record, PhotoRecord) else [record.label]
         digest = hashlib.sha256()
         if isinstance(record, CofwFace):
@@ -136,11 +143,8 @@ class Aligner:
             digest.update(record.image.read_bytes())
         for path in labels:
             digest.update(path.read_bytes() if path is not None else b"")
-        try:
-            for face in [] if self.method == "none" else self._all_landmarks(record):
-                digest.update(face.points.tobytes() + repr((face.scheme, face.image_size, face.box)).encode())
-        except RecordError as error:
-            digest.update(str(error).encode(errors="replace"))
+        for face in faces:
+            digest.update(face.points.tobytes() + repr((face.scheme, face.image_size, face.box)).encode())
         return digest.hexdigest()
 
     def _all_landmarks(self, record: AlignRecord) -> Sequence[LandmarkRecord]:
@@ -151,9 +155,11 @@ class Aligner:
         assert self.landmarks is not None  # see `build_aligner`
         return landmarks_of(self.landmarks, record.photo_id)
 
-    def _landmarks(self, record: AlignRecord, photo_size: tuple[int, int]) -> LandmarkRecord:
+    def _landmarks(
+        self, record: AlignRecord, found: Sequence[LandmarkRecord], photo_size: tuple[int, int]
+    ) -> LandmarkRecord:
         """Return the landmarks of the record's face in pixels of the photo."""
-        faces = [to_photo(face, photo_size, record.image) for face in self._all_landmarks(record)]
+        faces = [to_photo(face, photo_size, record.image) for face in found]
         number = record.face if isinstance(record, PhotoFace) else None
         if number is None:
             boxes = [box_of(face) for face in faces]
