@@ -127,7 +127,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         if record.hidden is not None:
             visible = cv2.min(visible, 255 - read_label(record.hidden))
         known = known_mask(label, parts, self.policy)
-        return image, _stack(visible, full_mask(parts, self.policy), known, full_known=True)
+        return image, _stack(visible, full_mask(parts, self.policy), known, full_known=record.full_known)
 
 
 def _stack(visible: Image8, full: Mask, known: Mask | None, *, full_known: bool) -> Image8:

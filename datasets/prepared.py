@@ -34,6 +34,7 @@ class FaceRecord:
         hidden: path of the hidden share of each pixel, where translucent occluders have soft labels.
         occlude: whether an occluder shall be put on while loading.
         subject: person or photo, for checks of splits.
+        full_known: whether it is known what the face would be without its occluder.
         landmarks: (68, 2) points of the crop as nested tuples, None where the manifest has none.
     """
 
@@ -45,6 +46,7 @@ class FaceRecord:
     occlude: bool
     subject: str
     landmarks: tuple[tuple[float, float], ...] | None = None
+    full_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def build_face_set(sections: dict[str, PreparedSet]) -> FaceSet:
                 occlude=section.occlude,
                 subject=str(row["subject"]),
                 landmarks=_landmarks(row),
+                full_known=bool(row.get("full_known", True)),
             )
             records.append(record)
     missing = [str(path) for record in records for path in (record.image, record.label) if not path.exists()]

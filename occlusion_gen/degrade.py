@@ -74,7 +74,7 @@ def _compress(image: Image8, quality: int) -> Image8:
 def _draw_blur(rng: np.random.Generator) -> Params:
     beta = rng.uniform(0.5, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, 8.0)
     return {
-        "kernel": int(rng.choice([3, 5, 7])),
+        "kernel": int(3 + 2 * rng.integers(3)),
         "sigma_px": [round(float(value), 4) for value in rng.uniform(0.2, 1.0, 2)],
         "angle_deg": round(float(rng.uniform(-90, 90)), 2),
         "beta": round(float(beta), 4),

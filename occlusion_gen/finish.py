@@ -1,48 +1,91 @@
-"""From a patch to a believable part of the photo: degraded, harmonised and blended in."""
+"""From a patch to a believable part of the photo: colours, light and shadow, degradation, blending."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from configs.schema.occlusion import OccluderSection
+from configs.schema.occluder import OccluderSection
+from occlusion_gen.colour_transfer import transfer_colours
 from occlusion_gen.compositing import Edge, lay
 from occlusion_gen.degrade import degrade, draw_degradation
 from occlusion_gen.face import Face, Image8, Params, Patch
+from occlusion_gen.harmonise import cast_shadow, draw_harmony, harmonise
+from occlusion_gen.poisson import poisson_blend
+
+
+class Finished(NamedTuple):
+    """A patch that has become part of the photo.
+
+    Attributes:
+        region: rows and columns of the crop.
+        image: (h, w, 3) uint8 RGB, the composite of the region.
+        alpha: (h, w) uint8, with what alpha it was mixed.
+        hides: (h, w) uint8, see `Patch`.
+    """
+
+    region: tuple[slice, slice]
+    image: Image8
+    alpha: Image8
+    hides: Image8
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How the occluders of a generator are blended in. Attributes as in `configs.schema.OccluderSection`."""
+    """How the occluders of a generator are blended in. Attributes as in `configs.schema.OccluderSection`.
 
+    Attributes:
+        part: class id of the occluders.
+        harmony: the keys of `configs.schema.HarmonySection`; None leaves colours, light and noise alone.
+    """
+
+    part: int
     blur_share: float = 0.0
     jpeg_share: float = 0.0
     brightness_contrast_share: float = 0.0
     edge: Edge = "scaled"
+    harmony: Mapping[str, Any] | None = None
 
     def draw_params(self, rng: np.random.Generator) -> Params:
         """Return every random decision."""
-        return draw_degradation(
+        degradation = draw_degradation(
             rng,
             blur_share=self.blur_share,
             jpeg_share=self.jpeg_share,
             brightness_contrast_share=self.brightness_contrast_share,
             limit=0.1,
         )
+        harmony = None if self.harmony is None else draw_harmony(rng, part=self.part, **self.harmony)
+        return {"degradation": degradation, "harmony": harmony}
 
-    def apply(self, params: Params, patch: Patch, *, face: Face) -> tuple[Image8, Image8]:
-        """Return the composite (h, w, 3) of the patch's region and the alpha (h, w) that it was mixed with."""
-        patch = patch._replace(colour=degrade(params, patch.colour))
+    def apply(self, params: Params, patch: Patch, *, face: Face) -> Finished:
+        """Return what becomes of the patch on `face`; equal parameters give equal bytes."""
+        harmony = params["harmony"]
+        if harmony is not None:
+            if harmony["color_transfer"] is not None:
+                transfer = harmony["color_transfer"]
+                patch = transfer_colours(transfer["kind"], patch=patch, face=face, seed=transfer["seed"])
+            patch = harmonise(harmony, patch, face=face)
+        patch = patch._replace(colour=degrade(params["degradation"], patch.colour))
         below = np.ascontiguousarray(face.image[patch.rows, patch.columns])
-        return lay(patch, below, edge=self.edge, side_px=face.side_px)
+        if harmony is not None:
+            below = cast_shadow(harmony, below, patch, face=face)
+        image, alpha = lay(patch, below, edge=self.edge, side_px=face.side_px)
+        if harmony is not None and harmony["poisson"] is not None:
+            image = poisson_blend(below, patch._replace(alpha=alpha), strength=harmony["poisson"])
+        return Finished((patch.rows, patch.columns), image, alpha, patch.hides)
 
     @classmethod
-    def of(cls, section: OccluderSection) -> Finish:
+    def of(cls, section: OccluderSection, *, part: int) -> Finish:
         """Return the finish that a generator's section describes."""
         return cls(
+            part=part,
             blur_share=section.blur_share,
             jpeg_share=section.jpeg_share,
             brightness_contrast_share=section.brightness_contrast_share,
             edge=section.edge,
+            harmony=None if section.harmony is None else section.harmony.model_dump(),
         )

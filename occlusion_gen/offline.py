@@ -19,7 +19,7 @@ from common.image_io import (
     write_zero_one,
 )
 from common.labels import FacePolicy, still_visible_mask
-from common.manifest import Row, sha256
+from common.manifest import Row, read_samples, sha256
 from common.seeding import generator
 from common.visualize import blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob
@@ -76,11 +76,12 @@ class Occluder:
             "subject": record.row["subject"],
             "crop": record.row["crop"],
             "source": record.row["files"]["image"],
-            "source_sha256": record.row["sha256"]["image"],
+            "source_sha256": source_digest(record),
             "files": files,
             "sha256": {name: sha256(self.output / path) for name, path in files.items()},
             "key": [self.seed, self.set_index, record.index],
             "coverage": round(sample.coverage, 5),
+            **({} if sample.full_known else {"full_known": False}),
             "params": sample.params,
         }
 
@@ -97,7 +98,7 @@ class Occluder:
             write_zero_one(self.output / files["label"], sample.visible > 127)
         else:
             write_label(self.output / files["label"], sample.label)
-        if sample.params["flip"]:
+        if sample.params["flip"] or "real" in sample.params:
             write_label(self.output / files["parts"], sample.parts)
         else:  # the source's own bytes: nothing to encode
             write_bytes(self.output / files["parts"], (self.prepared / record.row["files"]["label"]).read_bytes())
@@ -106,6 +107,21 @@ class Occluder:
             files["hidden"] = f"hidden/{record.id}.png"
             write_grey(self.output / files["hidden"], sample.hidden)
         return files
+
+
+def read_faces(job: OcclusionJob) -> list[FaceRecord]:
+    """Return the faces to occlude, in the order of the prepared set.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or holds no face of the split.
+    """
+    rows = read_samples(job.data.prepared, split=job.split)[: job.limit]
+    return [FaceRecord(id=row["id"], index=index, row=row) for index, row in enumerate(rows)]
+
+
+def source_digest(record: FaceRecord) -> str:
+    """Return the SHA-256 of the face that a sample is made from, as its row keeps it."""
+    return str(record.row["sha256"]["image"])
 
 
 def build_occluder(job: OcclusionJob, *, side_px: int) -> Occluder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +13,14 @@ import numpy as np
 
 from common.errors import RecordError
 from common.labels import PART_ID, FacePolicy, mirror
-from configs.schema import OcclusionSection
+from configs.schema import OccluderSection, OcclusionSection
 from occlusion_gen.coverage import Aim, hidden_share
 from occlusion_gen.degrade import degrade, draw_degradation
 from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Patch, Points, make_face
 from occlusion_gen.finish import Finish
 from occlusion_gen.generators import build_generator
 from occlusion_gen.library import Split
+from occlusion_gen.real import RealFaces, open_real
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Synthesiser:
         count: least and largest number of occluders on the others.
         aim: how much of a face shall be hidden.
         whole_image: changes of the finished composite.
+        real: really occluded faces that take the place of some.
     """
 
     sources: Mapping[str, Source]
@@ -63,6 +67,7 @@ class Synthesiser:
     count: tuple[int, int] = (1, 1)
     aim: Aim = field(default_factory=Aim)
     whole_image: WholeImage = field(default_factory=WholeImage)
+    real: RealFaces | None = None
 
     def __call__(
         self, rng: np.random.Generator, *, image: Image8, label: Image8, landmarks: Points | None = None
@@ -92,6 +97,9 @@ class Synthesiser:
         )
         flip = bool(rng.random() < self.whole_image.flip_share)
         params: Params = {"layers": [], "after": after, "flip": flip}
+        if self.real is not None and rng.random() < self.real.share:
+            index = int(rng.integers(len(self.real)))
+            return {**params, "real": {"file": self.real.name(index), "index": index}}
         if clean or face.box is None:
             return params
         usable = self._usable(face)
@@ -106,6 +114,8 @@ class Synthesiser:
 
     def apply(self, params: Params, face: Face) -> OccludedFace:
         """Return the composite with its labels; equal parameters give equal bytes."""
+        if "real" in params:
+            return self._real(params, size=face.label.shape)
         image, label = face.image.copy(), face.label.copy()
         alpha, hidden = np.zeros((2, *label.shape), np.uint8)
         for layer in params["layers"]:
@@ -114,12 +124,11 @@ class Synthesiser:
             patch = source.generator.patch(layer["drawn"], face_so_far)
             if patch.alpha.size == 0:
                 continue
-            region = np.s_[patch.rows, patch.columns]
-            image[region], mixed = source.finish.apply(layer["finish"], patch, face=face_so_far)
+            region, image[region], mixed, hides = source.finish.apply(layer["finish"], patch, face=face_so_far)
             alpha[region] = _over(alpha[region], mixed)
-            label[region][patch.hides > 127] = source.generator.part
+            label[region][hides > 127] = source.generator.part
             if self._hides(source.generator):
-                hidden[region] = cv2.max(hidden[region], patch.hides)
+                hidden[region] = cv2.max(hidden[region], hides)
         visible = cv2.bitwise_and(255 - hidden, face.visible.view(np.uint8) * np.uint8(255))
         sample = OccludedFace(
             image=degrade(params["after"], image),
@@ -131,6 +140,23 @@ class Synthesiser:
             full_known=True,
             alpha=alpha,
             coverage=hidden_share(visible, face.full),
+            params=params,
+        )
+        return _flipped(sample) if params["flip"] else sample
+
+    def _real(self, params: Params, *, size: tuple[int, ...]) -> OccludedFace:
+        assert self.real is not None
+        image, label, visible, alpha = self.real.at_size(params["real"]["index"], (size[0], size[1]))
+        sample = OccludedFace(
+            image=degrade(params["after"], image),
+            label=label,
+            parts=label,
+            visible=visible,
+            hidden=np.zeros_like(visible),
+            full=visible > 0,
+            full_known=False,
+            alpha=alpha,
+            coverage=0.0,
             params=params,
         )
         return _flipped(sample) if params["flip"] else sample
@@ -155,12 +181,12 @@ class Synthesiser:
         candidates = list(usable)
         names: list[str] = []
         for _ in range(int(rng.integers(self.count[0], self.count[1] + 1))):
-            weights = np.array([self.sources[name].weight for name in candidates])
-            name = candidates[int(rng.choice(len(candidates), p=weights / weights.sum()))]
+            ends = list(itertools.accumulate(self.sources[name].weight for name in candidates))
+            name = candidates[bisect.bisect_right(ends[:-1], rng.random() * ends[-1])]
             names.append(name)
             if self.sources[name].generator.worn:
-                worn_part = self.sources[name].generator.part
-                candidates = [other for other in candidates if not self._worn_as(other, worn_part)]
+                worn = type(self.sources[name].generator)
+                candidates = [other for other in candidates if not isinstance(self.sources[other].generator, worn)]
             if not candidates:
                 break
         names.sort(key=lambda name: not self.sources[name].generator.worn)  # stable: pasted ones keep their order
@@ -172,10 +198,6 @@ class Synthesiser:
             }
             for name in names
         ]
-
-    def _worn_as(self, name: str, part: int) -> bool:
-        generator = self.sources[name].generator
-        return generator.worn and generator.part == part
 
     def _measure(self, face: Face) -> Any:
         """Return the function from layers to the share of the face that they hide; it needs no blending."""
@@ -228,11 +250,7 @@ def build_synthesiser(section: OcclusionSection, *, policy: FacePolicy, split: S
     coverage = section.coverage
     return Synthesiser(
         sources={
-            name: Source(
-                generator=build_generator(generator, split=split, max_side_px=max_side_px),
-                finish=Finish.of(generator),
-                weight=generator.weight,
-            )
+            name: _build_source(generator, split=split, max_side_px=max_side_px)
             for name, generator in section.generators.items()
         },
         policy=policy,
@@ -240,4 +258,10 @@ def build_synthesiser(section: OcclusionSection, *, policy: FacePolicy, split: S
         count=section.count,
         aim=Aim(bounds=coverage.bounds, target=coverage.target, tries=coverage.tries),
         whole_image=WholeImage(**section.whole_image.model_dump()),
+        real=None if section.real is None else open_real(section.real, policy=policy, split=split),
     )
+
+
+def _build_source(section: OccluderSection, *, split: Split, max_side_px: int) -> Source:
+    generator = build_generator(section, split=split, max_side_px=max_side_px)
+    return Source(generator, Finish.of(section, part=generator.part), section.weight)

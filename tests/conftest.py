@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,14 @@ settings.register_profile(
 settings.load_profile("suite")
 cv2.setNumThreads(1)  # as the scripts do
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _occluder_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what occluder libraries share between processes out of the machine's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OCCFACE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,12 @@ One file a command. Only `build_*` functions and scripts see these classes; ever
 
 from configs.schema.align import AlignJob, AlignSection, SourceSection
 from configs.schema.evaluation import EvalJob, EvalSet
-from configs.schema.occlusion import (
-    Generator,
-    NatOccSection,
-    OccluderSection,
-    OcclusionJob,
-    OcclusionSection,
-    RandOccSection,
-    WholeImageSection,
-)
+from configs.schema.eyewear import EyewearSection
+from configs.schema.harmony import HarmonySection
+from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
+from configs.schema.occluder import NatOccSection, OccluderSection, PlacedSection, RandOccSection
+from configs.schema.occlusion import CoverageSection, OcclusionJob, OcclusionSection, WholeImageSection
+from configs.schema.pasting import HandPasteSection, PasteSection, PoolSection, RealSection
 from configs.schema.shared import DataSection, FaceSection, PreparedSet
 from configs.schema.training import (
     AugmentSection,
@@ -28,20 +25,29 @@ __all__ = [
     "AlignJob",
     "AlignSection",
     "AugmentSection",
+    "CoverageSection",
     "DataSection",
     "EvalJob",
     "EvalSet",
+    "EyewearSection",
     "FaceSection",
-    "Generator",
+    "HandPasteSection",
+    "HarmonySection",
     "LossSection",
+    "MaskPolygonSection",
+    "MaskTemplateSection",
     "ModelSection",
     "NatOccSection",
     "OccluderSection",
     "OcclusionJob",
     "OcclusionSection",
     "OptimiserSection",
+    "PasteSection",
+    "PlacedSection",
+    "PoolSection",
     "PreparedSet",
     "RandOccSection",
+    "RealSection",
     "SourceSection",
     "TrainJob",
     "ValidationSection",

@@ -8,56 +8,23 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from common.config import Section
+from configs.schema.engine import EngineSection
+from configs.schema.eyewear import EyewearSection
+from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
+from configs.schema.occluder import NatOccSection, RandOccSection
+from configs.schema.pasting import HandPasteSection, PasteSection, RealSection
 from configs.schema.shared import Count, DataSection, FaceSection, Positive, Range, Share
 
-
-class OccluderSection(Section):
-    """What all generators share: how often they are chosen, and how their occluders are blended in."""
-
-    weight: Annotated[float, Field(gt=0)] = Field(1.0, description="how often this generator is chosen, relative")
-    holdout_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="share of the occluder files kept for validation, never used in training"
-    )
-    blur_share: Share = Field(0.5, description="share of occluders that are blurred")
-    jpeg_share: Share = Field(0.5, description="share of occluders that went through JPEG")
-    brightness_contrast_share: Share = Field(0.5, description="share of occluders made brighter or darker, +-10 %")
-    edge: Literal["scaled", "published", "hard"] = Field(
-        "scaled",
-        description="width of the soft edge: scaled: by the crop side / 1024 px; published: the same pixels at any "
-        "size; hard: none",
-    )
-
-
-class PlacedSection(OccluderSection):
-    """Occluders that are placed on the box of the face at random."""
-
-    area: Range = Field((0.5, 1.0), description="occluder box area / face box area, before `affine`")
-    affine_share: Share = Field(0.7, description="share of occluders that are stretched, turned and sheared")
-
-
-class NatOccSection(PlacedSection):
-    """Naturalistic occlusion: cut-outs of hands or objects."""
-
-    kind: Literal["natocc"] = "natocc"
-    occluders: Path = Field(description="folder of RGBA cut-outs, or with images/ and masks/ of equal stems")
-    part: Literal["mask", "hand", "object"] = Field(description="class of the occluder in the label map")
-    rotate_toward_face: bool = Field(False, description="turn the file's downward direction to the face's centre")
-
-
-class RandOccSection(PlacedSection):
-    """Random shapes filled with textures."""
-
-    kind: Literal["randocc"] = "randocc"
-    textures: Path = Field(description="folder of textures: {class}/{name}.jpg or {class}_{name}.jpg")
-    translucent_share: Share = Field(0.3, description="share of shapes that let the face shine through")
-    translucent_label: Literal["occluded", "threshold", "soft"] = Field(
-        "occluded",
-        description="label under a translucent shape: occluded: always hidden; threshold: hidden from alpha 0.5; soft: "
-        "hidden by the share alpha",
-    )
-
-
-Generator = Annotated[NatOccSection | RandOccSection, Field(discriminator="kind")]
+Generator = Annotated[
+    NatOccSection
+    | RandOccSection
+    | PasteSection
+    | HandPasteSection
+    | MaskTemplateSection
+    | MaskPolygonSection
+    | EyewearSection,
+    Field(discriminator="kind"),
+]
 
 
 class WholeImageSection(Section):
@@ -101,10 +68,11 @@ class OcclusionSection(Section):
     )
     generators: Annotated[dict[str, Generator], Field(min_length=1)]
     coverage: CoverageSection = CoverageSection()
+    real: RealSection | None = Field(None, description="really occluded photos mixed in; null: none")
     whole_image: WholeImageSection = WholeImageSection()
 
 
-class OcclusionJob(Section):
+class OcclusionJob(EngineSection):
     """`python -m occlusion_gen`: an occluded data set on disk."""
 
     data: DataSection

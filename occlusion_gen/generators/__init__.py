@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from configs.schema.occlusion import OccluderSection
+from configs.schema.occluder import OccluderSection
 from occlusion_gen.face import Generator
+from occlusion_gen.generators.eyewear import build_eyewear
+from occlusion_gen.generators.hand_paste import build_hand_paste
+from occlusion_gen.generators.mask_polygon import build_mask_polygon
+from occlusion_gen.generators.mask_template import build_mask_template
 from occlusion_gen.generators.natocc import build_natocc
+from occlusion_gen.generators.paste import build_paste
 from occlusion_gen.generators.randocc import build_randocc
 from occlusion_gen.library import Split
 
 # By `kind` of the section; each takes (section, split=, max_side_px=).
 BUILDERS: dict[str, Callable[..., Any]] = {
+    "eyewear": build_eyewear,
+    "hand_paste": build_hand_paste,
+    "mask_polygon": build_mask_polygon,
+    "mask_template": build_mask_template,
     "natocc": build_natocc,
+    "paste": build_paste,
     "randocc": build_randocc,
 }
 

@@ -61,7 +61,11 @@ def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> N
         UserError: the occluders cannot be read.
     """
     library = open_occluders(
-        section.occluders, split=split, holdout_share=section.holdout_share, max_side_px=max_side_px
+        section.occluders,
+        split=split,
+        holdout_share=section.holdout_share,
+        max_side_px=max_side_px,
+        rectangles_allowed=section.rectangles_allowed,
     )
     return NatOcc(
         library=library,

@@ -12,14 +12,20 @@ from numpy.testing import assert_array_equal
 from common.image_io import write_image, write_rgba
 from common.labels import PART_ID, FacePolicy, full_mask, mirror, still_visible_mask
 from common.seeding import generator
-from configs.schema import NatOccSection, OcclusionSection, RandOccSection, WholeImageSection
+from configs.schema import HarmonySection, NatOccSection, OcclusionSection, RandOccSection, WholeImageSection
 from occlusion_gen.face import Face, OccludedFace, Params, make_face
 from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
 from tests.tiny_world import HOLDOUT, World, part_masks
 
 SIDE = 64
 POLICY = FacePolicy()
-NO_CHANGE = {"affine_share": 0.0, "blur_share": 0.0, "jpeg_share": 0.0, "brightness_contrast_share": 0.0}
+NO_CHANGE = {
+    "affine_share": 0.0,
+    "blur_share": 0.0,
+    "jpeg_share": 0.0,
+    "brightness_contrast_share": 0.0,
+    "harmony": None,
+}
 
 
 def drawn_face(side: int = SIDE) -> Face:
@@ -34,14 +40,19 @@ def drawn_face(side: int = SIDE) -> Face:
 FACE = drawn_face()
 
 
-def section(world: World, **options: object) -> OcclusionSection:
+def section(world: World, *, harmony: HarmonySection | None = None, **options: object) -> OcclusionSection:
     return OcclusionSection(
         generators={
             "hands": NatOccSection(
-                occluders=world.pairs, part="hand", rotate_toward_face=True, holdout_share=HOLDOUT, weight=2.0
+                occluders=world.pairs,
+                part="hand",
+                rotate_toward_face=True,
+                holdout_share=HOLDOUT,
+                weight=2.0,
+                harmony=harmony,
             ),
-            "objects": NatOccSection(occluders=world.cutouts, part="object", holdout_share=HOLDOUT),
-            "shapes": RandOccSection(textures=world.textures, holdout_share=HOLDOUT),
+            "objects": NatOccSection(occluders=world.cutouts, part="object", holdout_share=HOLDOUT, harmony=harmony),
+            "shapes": RandOccSection(textures=world.textures, holdout_share=HOLDOUT, harmony=harmony),
         },
         **options,
     )
@@ -59,7 +70,7 @@ def synthesiser(world: World) -> Synthesiser:
 @pytest.fixture(scope="module")
 def everything(world: World) -> Synthesiser:
     whole = WholeImageSection(blur_share=0.5, flip_share=0.5, brightness_contrast_share=0.5)
-    return build(world, clean_share=0.2, whole_image=whole)
+    return build(world, harmony=HarmonySection(), count=(1, 3), clean_share=0.2, whole_image=whole)
 
 
 def make(synthesiser: Synthesiser, *key: int, face: Face = FACE) -> OccludedFace:
@@ -92,8 +103,9 @@ def test_labels_of_a_composite_agree(everything: Synthesiser) -> None:
         assert not (seen & ~visible).any()
         assert_array_equal(still_visible_mask(sample.label, sample.parts, POLICY), seen)
         changed = sample.label != label
-        part = {"hands": "hand", "objects": "object", "shapes": "shape", None: "background"}[kind_of(sample)]
-        assert set(np.unique(sample.label[changed])) <= {PART_ID[part]}
+        parts = {"hands": "hand", "objects": "object", "shapes": "shape"}
+        put_on = {PART_ID[parts[layer["generator"]]] for layer in sample.params["layers"]}
+        assert set(np.unique(sample.label[changed])) <= put_on
         assert_array_equal(visible & changed, visible & ~seen)
         assert sample.coverage == pytest.approx(1 - seen.sum() / full.sum())
         assert sample.image.dtype == sample.alpha.dtype == np.uint8
@@ -230,7 +242,7 @@ def test_a_fixed_placement_gives_a_known_picture(tmp_path: Path) -> None:
     rgba[..., 0], rgba[..., 3] = np.linspace(100, 250, 20).astype(np.uint8)[:, None], 255  # brighter downward
     rgba[0, 0, 3] = 0  # a file without any transparency would be refused
     write_rgba(tmp_path / "red.png", rgba)
-    natocc = NatOccSection(occluders=tmp_path, part="object", holdout_share=0)
+    natocc = NatOccSection(occluders=tmp_path, part="object", holdout_share=0, harmony=None)
     built = build_synthesiser(
         OcclusionSection(generators={"a": natocc}), policy=POLICY, split="train", max_side_px=SIDE
     )
@@ -243,7 +255,7 @@ def test_a_fixed_placement_gives_a_known_picture(tmp_path: Path) -> None:
         "placement": {**placement, "centre_px": [32.0, 32.0]},
     }
     params = {
-        "layers": [{"generator": "a", "drawn": drawn, "finish": nothing}],
+        "layers": [{"generator": "a", "drawn": drawn, "finish": {"degradation": nothing, "harmony": None}}],
         "after": nothing,
         "flip": False,
     }

@@ -1,0 +1,1 @@
+"""Commands of `python -m occlusion_gen` beside the one that writes occluded sets."""
