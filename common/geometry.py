@@ -108,7 +108,13 @@ def apply_to_image(
     image, to_target = shrink_by_area(image, matrix)
     height, width = size
     border = {"black": cv2.BORDER_CONSTANT, "nearest": cv2.BORDER_REPLICATE}.get(fill, cv2.BORDER_REFLECT_101)
-    warped = cv2.warpAffine(image, to_target, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+    if image.ndim == 3 and image.shape[2] == 3 and image.shape[0] * image.shape[1] <= 4 * height * width:
+        # OpenCV moves four channels in half the time that it takes for three.
+        four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+        four = cv2.warpAffine(four, to_target, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
+        warped = cv2.cvtColor(four, cv2.COLOR_RGBA2RGB)
+    else:
+        warped = cv2.warpAffine(image, to_target, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
     if fill == "reflect_blur":
         return _blur_outside(warped, image.shape[:2], to_target)
     return _box_blur_outside(warped, image.shape[:2], to_target) if fill == "legacy" else warped

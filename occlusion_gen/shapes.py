@@ -45,8 +45,8 @@ def draw_shape(rng: np.random.Generator) -> Params:
     }
 
 
-def shape_outline(params: Params) -> Points:
-    """Return the closed outline (100 n, 2) in the unit square's coordinates (x, y); it may reach beyond the square."""
+def shape_outline(params: Params, *, samples: int = SAMPLES_PER_EDGE) -> Points:
+    """Return the closed outline (samples * n, 2) in the unit square's coordinates (x, y); it may reach beyond it."""
     vertices = np.array(params["vertices"])  # (n, 2)
     edges = np.roll(vertices, -1, axis=0) - vertices
     angles = np.arctan2(edges[:, 1], edges[:, 0]) % (2 * math.pi)
@@ -58,12 +58,12 @@ def shape_outline(params: Params) -> Points:
     first, last = vertices, np.roll(vertices, -1, axis=0)
     second = first + reach * directions
     third = last - reach * np.roll(directions, -1, axis=0)
-    return _bezier(first, second, third, last)
+    return _bezier(first, second, third, last, samples)
 
 
-def shape_on_canvas(params: Params) -> Points:
-    """Return the outline (100 n, 2) in pixels of a canvas of 512 px, which cuts it, moved to begin at (0, 0)."""
-    pixels = np.clip(shape_outline(params), 0, 1) * (SHAPE_SIDE_PX - 1)
+def shape_on_canvas(params: Params, *, samples: int = SAMPLES_PER_EDGE) -> Points:
+    """Return the outline (samples * n, 2) in pixels of a canvas of 512 px, which cuts it, moved to begin at (0, 0)."""
+    pixels = np.clip(shape_outline(params, samples=samples), 0, 1) * (SHAPE_SIDE_PX - 1)
     return pixels - np.floor(pixels.min(axis=0))
 
 
@@ -84,9 +84,9 @@ def _sort_by_angle(points: Points) -> Points:
     return points[np.argsort(np.arctan2(offsets[:, 1], offsets[:, 0]))]
 
 
-def _bezier(first: Points, second: Points, third: Points, last: Points) -> Points:
-    """Return cubic Bezier curves between n pairs of points, (100 n, 2)."""
-    t = np.linspace(0, 1, SAMPLES_PER_EDGE)[None, :, None]
+def _bezier(first: Points, second: Points, third: Points, last: Points, samples: int) -> Points:
+    """Return cubic Bezier curves between n pairs of points, (samples * n, 2)."""
+    t = np.linspace(0, 1, samples)[None, :, None]
     a, b, c, d = (points[:, None] for points in (first, second, third, last))
     curves = (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
     return curves.reshape(-1, 2)

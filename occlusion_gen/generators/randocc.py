@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from common.geometry import apply_to_points, compose, enlarging, invert
 from common.labels import PART_ID
 from configs.schema import RandOccSection
 from occlusion_gen.compositing import fill_to_patch, see_through
@@ -17,6 +18,9 @@ from occlusion_gen.face import Box, Face, Params, Patch
 from occlusion_gen.library import Split, TextureLibrary, open_textures
 from occlusion_gen.placement import draw_placement, occluder_to_crop
 from occlusion_gen.shapes import SHAPE_SIDE_PX, draw_shape, shape_on_canvas
+
+EDGE_SAMPLES = 32  # points an edge; the next pixel is never far, at 4,000 px neither
+SMALLEST_TEXTURE_PX = 64
 
 
 @dataclass(frozen=True)
@@ -53,23 +57,30 @@ class RandOcc:
     def patch(self, params: Params, face: Face) -> Patch:
         """Return the occluder in the frame of the face; equal parameters give equal bytes."""
         texture = self.library.read(self.library.files[params["texture_class"]][params["texture_index"]])
-        outline = shape_on_canvas(params["shape"])
+        outline = shape_on_canvas(params["shape"], samples=EDGE_SAMPLES)
         width, height = (int(side) + 1 for side in np.ceil(outline.max(axis=0)))
         matrix = occluder_to_crop(
             params["placement"], occluder_size=(height, width), box=Box(*params["box"]), rotate_toward_face=False
         )
-        patch = fill_to_patch(outline, texture, matrix, crop_size=face.label.shape)
+        texture_to_canvas = enlarging(len(texture) / SHAPE_SIDE_PX)
+        patch = fill_to_patch(
+            apply_to_points(invert(texture_to_canvas), outline),
+            texture,
+            compose(matrix, texture_to_canvas),
+            crop_size=face.label.shape,
+        )
         opacity = params["opacity"]
         return patch if opacity == 1 else see_through(patch, opacity=opacity, label=self.translucent_label)
 
 
 def build_randocc(section: RandOccSection, *, split: Split, max_side_px: int) -> RandOcc:
-    """Return the generator that the configuration describes; textures are kept at the size of the shapes' canvas.
+    """Return the generator that the configuration describes; textures are kept no larger than the crops.
 
     Raises:
         UserError: the textures cannot be read.
     """
-    library = open_textures(section.textures, split=split, holdout_share=section.holdout_share, side_px=SHAPE_SIDE_PX)
+    side_px = min(SHAPE_SIDE_PX, max(max_side_px, SMALLEST_TEXTURE_PX))
+    library = open_textures(section.textures, split=split, holdout_share=section.holdout_share, side_px=side_px)
     return RandOcc(
         library=library,
         area=section.area,
