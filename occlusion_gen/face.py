@@ -25,7 +25,7 @@ class Box(NamedTuple):
 
 
 class Face(NamedTuple):
-    """A face before occlusion, or between two occluders: `image` has those that lie below, the rest is as it was.
+    """A face before occlusion.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.

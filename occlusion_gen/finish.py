@@ -61,8 +61,13 @@ class Finish:
         harmony = None if self.harmony is None else draw_harmony(rng, part=self.part, **self.harmony)
         return {"degradation": degradation, "harmony": harmony}
 
-    def apply(self, params: Params, patch: Patch, *, face: Face) -> Finished:
-        """Return what becomes of the patch on `face`; equal parameters give equal bytes."""
+    def apply(self, params: Params, patch: Patch, *, face: Face, below: Image8) -> Finished:
+        """Return what becomes of the patch; equal parameters give equal bytes.
+
+        Args:
+            face: without any occluder: colours, light and noise are taken from it, not from what lies between.
+            below: (H, W, 3) uint8 RGB, the crop with the occluders that lie below.
+        """
         harmony = params["harmony"]
         if harmony is not None:
             if harmony["color_transfer"] is not None:
@@ -70,12 +75,12 @@ class Finish:
                 patch = transfer_colours(transfer["kind"], patch=patch, face=face, seed=transfer["seed"])
             patch = harmonise(harmony, patch, face=face)
         patch = patch._replace(colour=degrade(params["degradation"], patch.colour))
-        below = np.ascontiguousarray(face.image[patch.rows, patch.columns])
+        under = np.ascontiguousarray(below[patch.rows, patch.columns])
         if harmony is not None:
-            below = cast_shadow(harmony, below, patch, face=face)
-        image, alpha = lay(patch, below, edge=self.edge, side_px=face.side_px)
+            under = cast_shadow(harmony, under, patch, face=face)
+        image, alpha = lay(patch, under, edge=self.edge, side_px=face.side_px)
         if harmony is not None and harmony["poisson"] is not None:
-            image = poisson_blend(below, patch._replace(alpha=alpha), strength=harmony["poisson"])
+            image = poisson_blend(under, patch._replace(alpha=alpha), strength=harmony["poisson"])
         return Finished((patch.rows, patch.columns), image, alpha, patch.hides)
 
     @classmethod

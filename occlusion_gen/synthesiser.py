@@ -120,11 +120,10 @@ class Synthesiser:
         alpha, hidden = np.zeros((2, *label.shape), np.uint8)
         for layer in params["layers"]:
             source = self.sources[layer["generator"]]
-            face_so_far = face._replace(image=image)
-            patch = source.generator.patch(layer["drawn"], face_so_far)
+            patch = source.generator.patch(layer["drawn"], face)
             if patch.alpha.size == 0:
                 continue
-            region, image[region], mixed, hides = source.finish.apply(layer["finish"], patch, face=face_so_far)
+            region, image[region], mixed, hides = source.finish.apply(layer["finish"], patch, face=face, below=image)
             alpha[region] = _over(alpha[region], mixed)
             label[region][hides > 127] = source.generator.part
             if self._hides(source.generator):
