@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 Params = dict[str, Any]
+Found = TypeVar("Found")
 
 
 class Box(NamedTuple):
@@ -34,6 +36,7 @@ class Face(NamedTuple):
         full: (H, W) bool, the face as if nothing stood in front of it.
         box: bounding box of `visible`; None where nothing is.
         landmarks: (68, 2) float, (x, y) in pixels of the crop, in the order of iBUG 300-W; None where unknown.
+        measured: what `measure_once` found out about this face, for the next occluder.
     """
 
     image: Image8
@@ -42,6 +45,7 @@ class Face(NamedTuple):
     full: Mask
     box: Box | None
     landmarks: Points | None = None
+    measured: dict[str, Any] | None = None
 
     @property
     def side_px(self) -> int:
@@ -124,7 +128,24 @@ class Generator(Protocol):
 def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Points | None = None) -> Face:
     """Return the face that generators work on; see `Face` for shapes."""
     visible, full = face_masks(label, policy)
-    return Face(image, label, visible, full, bounding_box(visible), landmarks)
+    return Face(image, label, visible, full, bounding_box(visible), landmarks, {})
+
+
+def measure_once(name: str, measure: Callable[[Face], Found], face: Face) -> Found:
+    """Return `measure(face)`, which is taken once for all occluders of a face.
+
+    Args:
+        name: of what is measured, unique.
+        measure: a pure function of image, label and visible pixels.
+    """
+    if face.measured is None:
+        return measure(face)
+    sources = (face.image, face.label, face.visible)
+    found = face.measured.get(name)
+    if found is None or any(old is not new for old, new in zip(found[0], sources, strict=True)):
+        found = face.measured[name] = (sources, measure(face))
+    value: Found = found[1]
+    return value
 
 
 def bounding_box(mask: Mask) -> Box | None:

@@ -71,8 +71,7 @@ class Finish:
         harmony = params["harmony"]
         if harmony is not None:
             if harmony["color_transfer"] is not None:
-                transfer = harmony["color_transfer"]
-                patch = transfer_colours(transfer["kind"], patch=patch, face=face, seed=transfer["seed"])
+                patch = transfer_colours(**harmony["color_transfer"], patch=patch, face=face)
             patch = harmonise(harmony, patch, face=face)
         patch = patch._replace(colour=degrade(params["degradation"], patch.colour))
         under = np.ascontiguousarray(below[patch.rows, patch.columns])

@@ -6,7 +6,6 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from common.labels import PART_ID, FacePolicy, mirror
 from configs.schema import OccluderSection, OcclusionSection
 from occlusion_gen.coverage import Aim, hidden_share
 from occlusion_gen.degrade import degrade, draw_degradation
-from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Patch, Points, make_face
+from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Points, make_face
 from occlusion_gen.finish import Finish
 from occlusion_gen.generators import build_generator
 from occlusion_gen.library import Split
@@ -104,7 +103,9 @@ class Synthesiser:
             return params
         usable = self._usable(face)
         without = sorted(set(self.sources) - set(usable))
-        layers, tries = self.aim.draw(rng, lambda: self._draw_layers(rng, face, usable), self._measure(face))
+        layers, tries = self.aim.draw(
+            rng, lambda: self._draw_layers(rng, face, usable), lambda drawn: self._hidden_by(drawn, face)
+        )
         return {
             **params,
             "layers": layers,
@@ -198,20 +199,19 @@ class Synthesiser:
             for name in names
         ]
 
-    def _measure(self, face: Face) -> Any:
-        """Return the function from layers to the share of the face that they hide; it needs no blending."""
+    def hidden_by(self, params: Params, face: Face) -> float:
+        """Return the share of the full face that occluders hide, without blending any; see `draw_params`."""
+        return self._hidden_by(params["layers"], face)
 
-        def measure(layers: Sequence[Params]) -> float:
-            seen = face.visible.view(np.uint8) * np.uint8(255)
-            for layer in layers:
-                generator = self.sources[layer["generator"]].generator
-                patch: Patch = generator.patch(layer["drawn"], face)
-                if patch.alpha.size and self._hides(generator):
-                    region = np.s_[patch.rows, patch.columns]
-                    seen[region] = cv2.min(seen[region], 255 - patch.hides)
-            return hidden_share(seen, face.full)
-
-        return measure
+    def _hidden_by(self, layers: Sequence[Params], face: Face) -> float:
+        seen = face.visible.view(np.uint8) * np.uint8(255)
+        for layer in layers:
+            generator = self.sources[layer["generator"]].generator
+            patch = generator.patch(layer["drawn"], face)
+            if patch.alpha.size and self._hides(generator):
+                region = np.s_[patch.rows, patch.columns]
+                seen[region] = cv2.min(seen[region], 255 - patch.hides)
+        return hidden_share(seen, face.full)
 
     def _hides(self, generator: Generator) -> bool:
         """Return whether the generator's occluders hide the face: clear glasses are a matter of the policy."""

@@ -1,0 +1,187 @@
+"""Light of a face, told from its skin, and an occluder shaded and tinted by a fraction of it.
+
+All changes are factors on the colours: black stays black, whatever the face looks like.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from common.labels import PART_ID
+from occlusion_gen.face import Face, Image8, Patch
+
+Colours = NDArray[np.float32]
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+DARK = 8.0  # added to luminances before the logarithm: noise in the dark must not count as light
+SAMPLES = 400
+FIT_ROUNDS = 2
+_SLOPES_ONLY = np.diag(np.array([0, 1, 1], np.float32))
+MAX_SLOPE = 0.6
+MAX_EXPOSURE = 0.5
+MAX_CAST = 0.25
+SHADING_GRID = 8
+CONTRAST_BOUNDS = (0.8, 1.25)
+TYPICAL_CAST = np.array([0.12, -0.05, -0.12], np.float32)  # mean over 180 photos of CelebAMask-HQ
+GREY_PHOTO = 6.0  # mean difference of the largest and the smallest channel, below which a photo is taken for grey
+
+
+class Light(NamedTuple):
+    """A plane through the log luminance of a face.
+
+    Attributes:
+        centre: (x, y) of the face's box in pixels.
+        half: half the box's (width, height) in pixels.
+        level: log luminance at the centre.
+        slope: change of log luminance over half the box to the right, and down.
+        contrast: standard deviation of log luminance about the plane.
+        chroma: (3,) log of mean R, G, B over luminance, of the same pixels.
+    """
+
+    centre: tuple[float, float]
+    half: tuple[float, float]
+    level: float
+    slope: tuple[float, float]
+    contrast: float
+    chroma: Colours
+
+
+def estimate_light(face: Face) -> Light | None:
+    """Return the light on the visible skin, None where nothing of the face is visible.
+
+    A plane only: the curved terms of a face are mostly its own shape. Brows, eyes, beard and highlights do not follow
+    the plane and are left out of the fit in rounds.
+    """
+    if face.box is None:
+        return None
+    x, y, width, height = face.box
+    step = max(1, math.isqrt(width * height // SAMPLES))
+    box = slice(y, y + height, step), slice(x, x + width, step)
+    inside = face.visible[box] & (face.label[box] == PART_ID["skin"])
+    if np.count_nonzero(inside) < 16:
+        inside = face.visible[box]
+    rows, columns = np.nonzero(inside)
+    if rows.size == 0:
+        return None  # a tiny face between the samples
+    colours = face.image[box][rows, columns].astype(np.float32)
+    half = width / 2, height / 2
+    plane = np.ones((len(rows), 3), np.float32)
+    plane[:, 1], plane[:, 2] = columns * (step / half[0]) - 1, rows * (step / half[1]) - 1
+    values = np.log(colours @ LUMINANCE + np.float32(DARK))
+    fitted, kept = _fit_robustly(plane, values)
+    slope = np.clip(fitted[1:], -MAX_SLOPE, MAX_SLOPE)
+    return Light(
+        centre=(x + half[0], y + half[1]),
+        half=half,
+        level=float(fitted[0]),
+        slope=(float(slope[0]), float(slope[1])),
+        contrast=float((values - plane @ fitted)[kept].std()),
+        chroma=_chroma(colours[kept]),
+    )
+
+
+def _fit_robustly(plane: Colours, values: Colours) -> tuple[Colours, NDArray[np.bool_]]:
+    """Return coefficients (3,) and which of the values (n,) they were fitted to, outliers left out."""
+    kept = np.ones(len(values), bool)
+    # A little ridge on the slopes keeps faces of a few pixels flat.
+    ridge = _SLOPES_ONLY * np.float32(0.01 * len(values) + 1)
+    for _ in range(FIT_ROUNDS):
+        weighted = plane.T * kept
+        _, fitted = cv2.solve(weighted @ plane + ridge, weighted @ values[:, None], flags=cv2.DECOMP_CHOLESKY)
+        residual = np.abs(values - plane @ fitted[:, 0])
+        kept = residual <= max(1.7 * float(residual.mean()), 0.02)
+    return fitted[:, 0], kept
+
+
+def _chroma(colours: Colours) -> Colours:
+    mean = colours.mean(axis=0) + np.float32(DARK)
+    return np.log(mean / (mean @ LUMINANCE))
+
+
+def relight(
+    patch: Patch, light: Light, *, shading: float, exposure: float, contrast: float, tint: float, cast: Colours | None
+) -> Patch:
+    """Return the patch under a fraction of the light of the face; black stays black.
+
+    Args:
+        shading: share of the face's change of light across the occluder, 0..1.
+        exposure: share of the difference of mean log luminance, face minus occluder, 0..1.
+        contrast: share of the ratio of contrasts, face over occluder, 0..1.
+        tint: share of the cast, 0..1.
+        cast: (3,) log chroma of the photo's cast; None: the occluder is skin, and its chroma is compared with the
+            face's.
+    """
+    colours = _opaque_sample(patch)
+    if len(colours) == 0:
+        return patch
+    values = np.log(colours @ LUMINANCE + np.float32(DARK))
+    level = np.clip(exposure * (light.level - values.mean()), -MAX_EXPOSURE, MAX_EXPOSURE)
+    if cast is None:
+        cast = light.chroma - _chroma(colours)
+    cast = np.clip(tint * cast, -MAX_CAST, MAX_CAST)
+    cast = cast - cast @ LUMINANCE
+    power = ((light.contrast + 0.02) / (float(values.std()) + 0.02)) ** contrast
+    colour = patch.colour
+    if contrast > 0:
+        colour = cv2.LUT(colour, _tones(colours.mean(axis=0), float(np.clip(power, *CONTRAST_BOUNDS))))
+    gains = np.exp(_shading(light, patch, shading)[..., None] + (level + cast)).astype(np.float32)  # (g, g, 3)
+    gains = cv2.resize(gains, patch.alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return patch._replace(colour=cv2.multiply(colour, gains, dtype=cv2.CV_8U))
+
+
+def _tones(mean: Colours, power: float) -> Image8:
+    """Return a table (256, 1, 3) that keeps black and each channel's mean and raises the ratio to it to `power`."""
+    ratio = np.arange(256, dtype=np.float32)[:, None] / np.maximum(mean, 1)
+    return np.rint(np.clip(mean * ratio**power, 0, 255)).astype(np.uint8)[:, None]
+
+
+def match_saturation(colour: Image8, photo: Image8) -> Image8:
+    """Return `colour` without its colours if the photo has none, as it is on any other photo."""
+    values = _strided(photo).reshape(-1, 3)
+    if float((values.max(axis=1).astype(np.float32) - values.min(axis=1)).mean()) >= GREY_PHOTO:
+        return colour
+    return cv2.cvtColor(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def _shading(light: Light, patch: Patch, strength: float) -> Colours:
+    """Return the log gain over a coarse grid of the patch, 0 in the middle of its opaque part."""
+    height, width = patch.alpha.shape
+    cells_y, cells_x = min(height, SHADING_GRID), min(width, SHADING_GRID)
+    x = patch.columns.start + (np.arange(cells_x) + 0.5) * (width / cells_x)
+    y = patch.rows.start + (np.arange(cells_y) + 0.5) * (height / cells_y)
+    # Levels off outside the face, where nobody measured.
+    across = light.slope[0] * np.tanh((x - light.centre[0]) / light.half[0])
+    down = light.slope[1] * np.tanh((y - light.centre[1]) / light.half[1])
+    field = strength * (across[None, :] + down[:, None])
+    weights = cv2.resize(patch.alpha, (cells_x, cells_y), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return (field - (field * weights).sum() / max(float(weights.sum()), 1.0)).astype(np.float32)
+
+
+def photo_cast(image: Image8) -> Colours:
+    """Return the cast of a photo of a face as (3,) log chroma, near 0 for light as most photos have it.
+
+    Skin makes all of them warm, whatever the light: only what differs from their mean counts.
+
+    Source: Finlayson and Trezzi, "Shades of gray and colour constancy", 2004, with the norm of order 6.
+    """
+    values = _strided(image).reshape(-1, 3).astype(np.float32)
+    return _chroma(((values**6).mean(axis=0) ** np.float32(1 / 6))[None]) - TYPICAL_CAST
+
+
+def _strided(image: Image8) -> Image8:
+    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // SAMPLES))
+    return image[::step, ::step]
+
+
+def _opaque_sample(patch: Patch) -> Colours:
+    """Return colours (n, 3) of some hundred opaque pixels, none where there are none."""
+    step = max(1, math.isqrt(patch.alpha.size // (2 * SAMPLES)))
+    opaque = patch.alpha[::step, ::step] > 127
+    if not opaque.any():
+        step, opaque = 1, patch.alpha > 127
+    return patch.colour[::step, ::step][opaque].astype(np.float32)
