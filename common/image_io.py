@@ -201,7 +201,8 @@ def write_label(path: Path, label: Image8, *, palette: Image8 = PALETTE) -> None
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary name in the same folder and rename it, so that no half file is ever seen."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}.partial")
+    # Not by process number alone: processes of two machines may write the same file on a shared file system.
+    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
         with partial.open("wb") as stream:
             stream.write(content)

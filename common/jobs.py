@@ -1,51 +1,42 @@
-"""Run a function over records on several processes: resumable, with a progress bar and a report.
+"""Run a function over records: on several processes or machines, resumable, with a progress bar and a report.
 
-While a job runs, finished rows are appended to `journal.jsonl`; at the end they become `manifest.jsonl`, in the order
-of the records. A second run takes the rows whose files are whole and whose sources are unchanged (by SHA-256) and
-does the rest. A run that is killed leaves half-written files under temporary names only; the next run removes them.
+Finished rows are appended to a journal (`common/journal.py`) and at the end become `manifest.jsonl`, in the order of
+the records. A second run takes the rows whose files are whole and whose sources are unchanged (by SHA-256) and does
+the rest. A run that is killed leaves half-written files under temporary names only; the next run removes them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
 from tqdm import tqdm
 
 from common.config import Section, differing_keys, load_config, save_config
-from common.errors import DISK_FULL, RecordError, UserError, disk_full_message
+from common.engines import Engine, LocalEngine, Record, Work
+from common.errors import DISK_FULL, UserError, disk_full_message
+from common.folder_lock import hold_folder
 from common.image_io import write_bytes
-from common.manifest import FILE_NAME, Row, encode_row, is_whole, write_manifest
+from common.journal import (
+    JOURNAL_NAME,
+    REPORT_NAME,
+    Digest,
+    append_rows,
+    part_name,
+    remove_partials,
+    remove_parts,
+    whole_rows,
+)
+from common.manifest import FILE_NAME, Row, write_manifest
+from common.shards import Shard
 
-JOURNAL_NAME = "journal.jsonl"
 CONFIG_NAME = "config.yaml"
-REPORT_NAME = "report.json"
-PARENT_CHECK_S = 0.5
-
-
-class Record(Protocol):
-    """Anything with a unique `id` that can be sent to another process."""
-
-    @property
-    def id(self) -> str:
-        """Name of the record, unique in a job."""
-        ...
-
-
-Work = Callable[[Any], Row]
-Digest = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +49,7 @@ class JobReport:
         reused: how many whole samples of an earlier run were taken over.
         wall_s: seconds that this run took.
         images_per_s: samples made by this run per second.
+        shard: which part of the records it was about; None for all.
     """
 
     rows: list[Row]
@@ -65,27 +57,32 @@ class JobReport:
     reused: int
     wall_s: float
     images_per_s: float
+    shard: Shard | None = None
 
 
 def claim_folder(folder: Path, config: Section) -> None:
     """Make `folder` the output folder of `config`, or go on in it if it already is.
 
+    Keys that are declared with `exclude=True` (how a job is run, which changes no byte) do not count.
+
     Raises:
         UserError: it holds the output of another configuration, or files that no job of ours wrote.
     """
     saved = folder / CONFIG_NAME
-    if saved.exists():
-        differences = differing_keys(load_config(saved, type(config)), config)
-        if differences:
-            listed = "\n".join(f"  {line}" for line in differences)
-            raise UserError(
-                f"{folder}: holds the output of another configuration; choose another output folder or remove it. "
-                f"It differs in:\n{listed}"
-            )
+    # Looked at before the configuration: another shard may claim the folder this moment, and its first file is that.
+    taken = folder.exists() and any(not path.name.endswith(".partial") for path in folder.iterdir())
+    if not saved.exists():
+        if taken:
+            raise UserError(f"{folder}: exists and is not the output of this command; choose a new or empty folder")
+        save_config(saved, config)
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: exists and is not the output of this command; choose a new or empty folder")
-    save_config(saved, config)
+    differences = differing_keys(load_config(saved, type(config)), config)
+    if differences:
+        listed = "\n".join(f"  {line}" for line in differences)
+        raise UserError(
+            f"{folder}: holds the output of another configuration; choose another output folder or remove it. "
+            f"It differs in:\n{listed}"
+        )
 
 
 def run_job(
@@ -95,56 +92,56 @@ def run_job(
     folder: Path,
     title: str,
     processes: int = 1,
+    engine: Engine | None = None,
+    shard: Shard | None = None,
     max_failed_share: float = 1.0,
     source_digest: Digest | None = None,
 ) -> JobReport:
     """Return the rows that `work` made of `records`, after writing manifest and report into `folder`.
 
+    With a shard only its part of the records is done and `manifest.3-of-16.jsonl` written; shards may run at once.
+    A run without shard then takes their rows over, does what is missing, and writes the manifest.
+
     Args:
         work: picklable; returns the row of a record, with `files` relative to `folder`, or raises `RecordError`.
         records: in the order that the manifest shall have; ids are unique.
         title: stands before the progress bar.
-        processes: 1 works in this process.
+        processes: threads that check earlier files, and workers where no engine is given; 1 works in this process.
+        engine: what does the records; None: `processes` of this machine.
         max_failed_share: stop with an error, after all records were tried, when more than this share failed.
         source_digest: names the bytes that a record is made from; `work` stores it in its row as `source_sha256`.
             A row of an earlier run with another one is made again.
 
     Raises:
-        UserError: there is no record, an id stands twice, too many failed, or the disk is full.
+        UserError: there is no record, an id stands twice, another run is at work in the folder, too many failed, or
+            the disk is full.
     """
     _check_ids(records)
     start_s = time.monotonic()
-    with _full_disk_told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_partials(folder)
-        done = _whole_rows(folder, records, source_digest, threads=processes)
+    records = records if shard is None else shard.of(records)
+    journal = folder / part_name(JOURNAL_NAME, shard)
+    with _full_disk_told(folder), hold_folder(folder, shard) as alone:
+        if alone:
+            remove_partials(folder)
+        done = whole_rows(folder, records, source_digest, threads=processes)
         reused = len(done)
         todo = [record for record in records if record.id not in done]
-        progress = tqdm(_rows_of(work, todo, processes), desc=title, total=len(records), initial=reused, unit="image")
-        done |= _written_down(folder / JOURNAL_NAME, progress)
+        with contextlib.closing((engine or LocalEngine(processes))(work, todo, folder=folder)) as made:
+            progress = tqdm(made, desc=title, total=len(records), initial=reused, unit="image")
+            done |= append_rows(journal, progress)
         rows = [done[record.id] for record in records]
         wall_s = time.monotonic() - start_s
         outcomes = dict(Counter(row["outcome"] for row in rows).most_common())
-        report = JobReport(rows, outcomes, reused, wall_s, len(todo) / wall_s if wall_s > 0 else 0.0)
-        write_manifest(folder, rows)
-        (folder / JOURNAL_NAME).unlink()
-        _remove_partials(folder)  # of workers that outlived a killed run by a moment
+        report = JobReport(rows, outcomes, reused, wall_s, len(todo) / wall_s if wall_s > 0 else 0.0, shard)
+        write_manifest(folder, rows, name=part_name(FILE_NAME, shard))
+        journal.unlink()
+        if shard is None:
+            remove_parts(folder)
+        if alone:
+            remove_partials(folder)  # of workers that outlived a killed run by a moment
         write_report(folder, report)  # the caller may add to it; it has to be there when too many failed, too
     _check_failures(report, folder, max_failed_share)
     return report
-
-
-def _written_down(path: Path, rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the rows by id, after appending each to the journal as it comes."""
-    torn = path.exists() and not path.read_bytes().endswith(b"\n")
-    done: dict[str, Row] = {}
-    with path.open("a", encoding="utf-8") as journal:
-        journal.write("\n" if torn else "")  # a kill may have left half a line, which must not swallow the next
-        for row in rows:
-            journal.write(encode_row(row) + "\n")
-            journal.flush()
-            done[row["id"]] = row
-    return done
 
 
 @contextlib.contextmanager
@@ -156,11 +153,6 @@ def _full_disk_told(folder: Path) -> Iterator[None]:
         if error.errno not in DISK_FULL:
             raise
         raise UserError(disk_full_message(error, error.filename or folder)) from error
-
-
-def _remove_partials(folder: Path) -> None:
-    for path in folder.rglob(".*.partial"):
-        path.unlink(missing_ok=True)
 
 
 def write_report(folder: Path, report: JobReport, **more: Any) -> Path:
@@ -178,7 +170,7 @@ def write_report(folder: Path, report: JobReport, **more: Any) -> Path:
         ],
         **more,
     }
-    path = folder / REPORT_NAME
+    path = folder / part_name(REPORT_NAME, report.shard)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode(errors="backslashreplace"))
     return path
@@ -199,92 +191,5 @@ def _check_failures(report: JobReport, folder: Path, max_failed_share: float) ->
     examples = "\n".join(f"  {row['id']}: {row['reason']}" for row in failed[:3])
     raise UserError(
         f"{len(failed)} of {len(report.rows)} records failed, more than the share of {max_failed_share:g} that is "
-        f"allowed; all are listed in {folder / FILE_NAME}. The first:\n{examples}"
+        f"allowed; all are listed in {folder / part_name(FILE_NAME, report.shard)}. The first:\n{examples}"
     )
-
-
-def _whole_rows(
-    folder: Path, records: Sequence[Record], source_digest: Digest | None, *, threads: int
-) -> dict[str, Row]:
-    """Return the rows of an earlier run whose files are whole and whose sources are the same; failures go again."""
-    by_id = {record.id: record for record in records}
-    candidates = _samples_of_earlier_runs(folder, set(by_id))
-
-    def holds(row: Row) -> bool:
-        if not is_whole(folder, row):
-            return False
-        try:
-            return source_digest is None or row.get("source_sha256") == source_digest(by_id[row["id"]])
-        except OSError:
-            return False  # a source is gone; the work will say so
-
-    with ThreadPoolExecutor(max(1, threads)) as pool:  # hashing leaves the interpreter's lock
-        return {row["id"]: row for row, whole in zip(candidates, pool.map(holds, candidates), strict=True) if whole}
-
-
-def _samples_of_earlier_runs(folder: Path, ids: set[str]) -> list[Row]:
-    found: dict[str, Row] = {}
-    for name in (FILE_NAME, JOURNAL_NAME):
-        path = folder / name
-        for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a journal may end in half a line when the power went; that record is done again
-            if isinstance(row, dict) and row.get("id") in ids and row.get("outcome") == "ok":
-                found[row["id"]] = row
-    return list(found.values())
-
-
-def _rows_of(work: Work, records: Sequence[Record], processes: int) -> Iterator[Row]:
-    if processes <= 1 or len(records) <= 1:
-        cv2.setNumThreads(1)
-        yield from (_guarded(work, record) for record in records)
-        return
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    cv2.setNumThreads(1)  # before forking: OpenCV's thread pool does not survive a fork
-    chunk = max(1, min(16, len(records) // (4 * processes)))
-    with ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context(method), initializer=_start_worker, initargs=(work,)
-    ) as pool:
-        try:
-            yield from pool.map(_work_in_worker, records, chunksize=chunk)
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process was killed, most often for want of memory; run the same command again, which goes "
-                "on where it stopped, with fewer `processes`"
-            ) from error
-
-
-_work: Work | None = None
-
-
-def _start_worker(work: Work) -> None:
-    global _work  # the function (with an occluder library, say) travels once a worker, not once a record
-    _work = work
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """Leave when the process that hands out records is gone: a killed one cannot tell its workers to stop."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(1)
-
-
-def _work_in_worker(record: Record) -> Row:
-    assert _work is not None
-    return _guarded(_work, record)
-
-
-def _guarded(work: Work, record: Record) -> Row:
-    try:
-        return work(record)
-    except RecordError as error:
-        return {"id": record.id, "outcome": error.outcome, "reason": str(error)}
-
-
-def default_processes() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

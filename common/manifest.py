@@ -34,9 +34,9 @@ def encode_row(row: Mapping[str, Any]) -> str:
     return line.encode(errors="backslashreplace").decode()
 
 
-def write_manifest(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write `manifest.jsonl` into `folder`, whole or not at all, and return its path."""
-    path = folder / FILE_NAME
+def write_manifest(folder: Path, rows: Iterable[Mapping[str, Any]], *, name: str = FILE_NAME) -> Path:
+    """Write `manifest.jsonl`, or a part under another name, into `folder`, whole or not at all, and return its path."""
+    path = folder / name
     write_bytes(path, "".join(encode_row(row) + "\n" for row in rows).encode())
     return path
 

@@ -50,13 +50,18 @@ def main() -> None:
         folder=job.output,
         title="align",
         processes=options.processes,
+        engine=job.build_engine(processes=options.processes),
+        shard=job.part(),
         max_failed_share=job.max_failed_share,
         source_digest=aligner.source_digest,
     )
+    print(f"{report.outcomes} of {len(report.rows)} photos, {report.images_per_s:.1f} images/s")
+    if job.part() is not None:
+        print(f"part {job.shard} is done; when all are, run the command without shard")
+        return
     path = write_report(job.output, report, **summarise(report.rows))
     sheet = write_contact_sheet(job.output, report.rows, job.face.policy())
     page = write_histograms(job.output, report.rows)
-    print(f"{report.outcomes} of {len(report.rows)} photos, {report.images_per_s:.1f} images/s")
     print(f"{path}\n{sheet}\n{page}")
 
 

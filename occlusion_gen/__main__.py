@@ -10,10 +10,10 @@ from common.errors import exit_on_user_error
 from common.image_io import image_size
 from common.jobs import claim_folder, run_job, write_report
 from configs.schema import OcclusionJob
-from occlusion_gen.commands import cutout, import_
+from occlusion_gen.commands import browse, cutout, import_
 from occlusion_gen.offline import build_occluder, read_faces, source_digest, summarise, write_contact_sheet
 
-COMMANDS = {"cutout": cutout.main, "import": import_.main}
+COMMANDS = {"browse": browse.main, "cutout": cutout.main, "import": import_.main}
 
 EXAMPLES = """  python -m occlusion_gen configs/sample/natocc.yaml
   python -m occlusion_gen configs/occlude/mix.yaml data.root=/data/celebamask_hq_mini
@@ -22,6 +22,7 @@ EXAMPLES = """  python -m occlusion_gen configs/sample/natocc.yaml
   python -m occlusion_gen configs/occlude/mix.yaml engine=ray ray_address=auto
 
 other commands, each with --help:
+  python -m occlusion_gen browse CONFIG            a page of samples with their parameters
   python -m occlusion_gen cutout PHOTOS OUT        cut-outs from photos on a white background
   python -m occlusion_gen import LAYOUT SRC OUT    occluders from published data sets"""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from common.config import Section
+from configs.schema.engine import EngineSection
 from configs.schema.shared import DataSection, FaceSection, Positive, Share
 
 
@@ -57,7 +58,7 @@ class AlignSection(Section):
     legacy_clip: bool = Field(False, description="bbox: cut at the photo's edges and stretch, as published, not pad")
 
 
-class AlignJob(Section):
+class AlignJob(EngineSection):
     """`python -m face_align`: photos and landmarks to crops, label maps and a manifest."""
 
     data: DataSection

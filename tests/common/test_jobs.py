@@ -2,17 +2,24 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+from pydantic import Field
 
 from common.config import Section
 from common.errors import RecordError, UserError
+from common.folder_lock import hold_folder
 from common.image_io import write_bytes
-from common.jobs import CONFIG_NAME, JOURNAL_NAME, REPORT_NAME, JobReport, claim_folder, run_job, write_report
+from common.jobs import CONFIG_NAME, JobReport, claim_folder, run_job, write_report
+from common.journal import JOURNAL_NAME, REPORT_NAME
 from common.manifest import FILE_NAME, Row, read_manifest, sha256
+from common.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,7 @@ class Inner(Section):
 class Job(Section):
     name: str = "a"
     inner: Inner = Inner()
+    engine: Literal["local", "ray"] = Field("local", exclude=True)
 
 
 def test_a_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
@@ -174,6 +182,18 @@ def test_a_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     assert (folder / CONFIG_NAME).exists()
     with pytest.raises(UserError, match=r"another configuration[\s\S]*inner\.depth: 1 -> 2[\s\S]*name: a -> b"):
         claim_folder(folder, Job(name="b", inner=Inner(depth=2)))
+
+
+def test_how_a_job_is_run_is_no_part_of_its_configuration(tmp_path: Path) -> None:
+    claim_folder(tmp_path / "out", Job())
+    claim_folder(tmp_path / "out", Job(engine="ray"))
+    assert "engine" not in (tmp_path / "out" / CONFIG_NAME).read_text()
+
+
+def test_a_folder_that_another_shard_is_claiming_is_ours(tmp_path: Path) -> None:
+    (tmp_path / f".{CONFIG_NAME}.12.partial").write_text("name: a")
+    claim_folder(tmp_path, Job())
+    assert (tmp_path / CONFIG_NAME).exists()
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -260,3 +280,109 @@ def test_other_errors_of_the_system_keep_their_traceback(tmp_path: Path) -> None
 
     with pytest.raises(PermissionError):
         run_job(work, NUMBERS, folder=tmp_path / "out", title="test")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files but the report, which holds times."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != REPORT_NAME}
+
+
+def test_shards_at_once_and_the_whole_job_after_them_leave_what_one_run_leaves(tmp_path: Path) -> None:
+    records = [*NUMBERS, Number("bad1"), Number("bad2")]
+    single, folder = tmp_path / "single" / "out", tmp_path / "sharded" / "out"
+    run(single, records)
+    fork: Any = multiprocessing.get_context("fork")
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
+    jobs = [fork.Process(target=run, args=(folder, records), kwargs={"shard": shard}) for shard in shards]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+        assert job.exitcode == 0
+    assert sorted(calls(folder)) == sorted(record.id for record in records)
+    parts = [read_part(folder, shard) for shard in shards]
+    assert [row["id"] for row in parts[1]] == [record.id for record in records[1::3]]
+    assert sum(map(len, parts)) == len(records)
+    assert not (folder / FILE_NAME).exists()
+    assert run(folder, records).reused == 12
+    assert sorted(calls(folder)) == ["bad1", "bad2"]  # failures are tried again, no file is made again
+    assert contents(folder) == contents(single)
+
+
+def read_part(folder: Path, shard: Shard) -> list[Row]:
+    report = json.loads((folder / f"report{shard.suffix}.json").read_text())
+    rows = [json.loads(line) for line in (folder / f"manifest{shard.suffix}.jsonl").read_text().splitlines()]
+    assert report["records"] == len(rows)
+    return rows
+
+
+def test_a_killed_shard_goes_on_and_other_shards_files_in_the_making_stay(tmp_path: Path) -> None:
+    folder, shard = tmp_path / "out", Shard(2, 3)
+    lines = [json.dumps(Writer(folder)(record)) + "\n" for record in NUMBERS[1::3]]
+    (folder / f"journal{shard.suffix}.jsonl").write_text("".join(lines[:2]) + lines[2][:9])
+    calls(folder)
+    live = folder / ".9.txt.77.partial"
+    live.write_text("half")
+    assert run(folder, shard=shard).reused == 2
+    assert calls(folder) == [record.id for record in NUMBERS[1::3]][2:]
+    assert live.exists()
+    run(folder)
+    assert not live.exists()
+
+
+def test_a_shard_without_records_is_done_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    report = run(folder, NUMBERS[:2], shard=Shard(3, 3), max_failed_share=0)
+    assert report.rows == []
+    assert write_report(folder, report) == folder / "report.3-of-3.json"
+    assert run(folder, NUMBERS[:2]).reused == 0
+    assert sorted(contents(folder)) == ["0.txt", "1.txt", FILE_NAME]
+
+
+def test_failures_of_a_shard_are_counted_in_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"1 of 2 records failed[\s\S]*manifest\.2-of-2\.jsonl"):
+        run(
+            tmp_path / "out",
+            [Number("1"), Number("bad"), Number("2"), Number("3")],
+            shard=Shard(2, 2),
+            max_failed_share=0.4,
+        )
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.folder_lock.PATIENCE_S", 0.2)
+    folder = tmp_path / "out"
+    with hold_folder(folder, None), pytest.raises(UserError, match="another run is at work here"):
+        run(folder)
+    with hold_folder(folder, Shard(1, 2)):
+        with pytest.raises(UserError, match="shard 1/2: another run is at work here"):
+            run(folder, shard=Shard(1, 2))
+        run(folder, shard=Shard(2, 2))
+    assert run(folder).reused == 6
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """Is killed in the middle of writing a file, for record 7 every time, for record 4 the first time."""
+
+    folder: Path
+
+    def __call__(self, record: Number) -> Row:
+        partial = self.folder / f".{record.id}.txt.{os.getpid()}.partial"
+        if record.id == "7" or (record.id == "4" and not list(self.folder.glob(".4.txt.*.partial"))):
+            partial.write_text("hal")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Writer(self.folder)(record)
+
+
+def test_a_worker_killed_in_the_middle_of_writing(tmp_path: Path) -> None:
+    folder, clean = tmp_path / "out", tmp_path / "clean" / "out"
+    run(clean)
+    report = run_job(Mortal(folder), NUMBERS, folder=folder, title="test", processes=3)
+    assert report.outcomes == {"ok": 11, "worker_died": 1}
+    assert "fewer workers" in report.rows[7]["reason"]
+    assert not list(folder.rglob("*.partial"))
+    calls(folder)
+    assert run(folder).reused == 11  # the killer goes again in the next run
+    assert calls(folder) == ["7"]
+    assert contents(folder) == contents(clean)
