@@ -69,7 +69,7 @@ def warp(matrix: Affine, *, image: Image8, masks: NDArray[np.uint8], size: int) 
     return moved, moved_masks.reshape(size, size, -1)
 
 
-class SensorNoise(A.ImageOnlyTransform):
+class SensorNoise(A.ImageOnlyTransform):  # type: ignore[misc]  # albumentations has no types
     """Adds Gaussian noise; what `A.GaussNoise` does, in a fifteenth of the time.
 
     The noise is a window, drawn anew for each image, of a field that was drawn once.

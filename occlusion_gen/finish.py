@@ -83,13 +83,16 @@ class Finish:
         return Finished((patch.rows, patch.columns), image, alpha, patch.hides)
 
     @classmethod
-    def of(cls, section: OccluderSection, *, part: int) -> Finish:
-        """Return the finish that a generator's section describes."""
+    def of(cls, section: OccluderSection, *, part: int, worn: bool = False) -> Finish:
+        """Return the finish that a generator's section describes; what is worn does not move on the face."""
+        harmony = None if section.harmony is None else section.harmony.model_dump()
+        if harmony is not None and worn:
+            harmony["motion_blur_share"] = 0.0
         return cls(
             part=part,
             blur_share=section.blur_share,
             jpeg_share=section.jpeg_share,
             brightness_contrast_share=section.brightness_contrast_share,
             edge=section.edge,
-            harmony=None if section.harmony is None else section.harmony.model_dump(),
+            harmony=harmony,
         )

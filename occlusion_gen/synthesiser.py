@@ -263,4 +263,4 @@ def build_synthesiser(section: OcclusionSection, *, policy: FacePolicy, split: S
 
 def _build_source(section: OccluderSection, *, split: Split, max_side_px: int) -> Source:
     generator = build_generator(section, split=split, max_side_px=max_side_px)
-    return Source(generator, Finish.of(section, part=generator.part), section.weight)
+    return Source(generator, Finish.of(section, part=generator.part, worn=generator.worn), section.weight)

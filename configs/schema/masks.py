@@ -51,7 +51,6 @@ class MaskTemplateSection(OccluderSection):
     warp: Literal["spline", "homography"] = Field(
         "spline", description="spline: follows nose, cheeks and jaw; homography: one for six key points, as published"
     )
-    relight: Share = Field(0.7, description="how strongly the light on the face shades the mask; 0: not at all")
     hair_in_front: bool = Field(True, description="labelled hair at the cheeks lies over mask and loops")
 
 

@@ -17,8 +17,9 @@ class OccluderSection(Section):
 
     weight: Annotated[float, Field(gt=0)] = Field(1.0, description="how often this generator is chosen, relative")
     holdout_share: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="share of the occluders kept for validation, never used in training: whole subjects, source "
-        "photos or videos where they are known, else files"
+        0.1,
+        description="share of the occluders kept for validation, never used in training: whole subjects, source "
+        "photos or videos where they are known, else files",
     )
     blur_share: Share = Field(0.5, description="share of occluders that are blurred")
     jpeg_share: Share = Field(0.5, description="share of occluders that went through JPEG")
@@ -48,6 +49,9 @@ class NatOccSection(PlacedSection):
     part: Literal["mask", "hand", "object"] = Field(description="class of the occluder in the label map")
     rectangles_allowed: bool = Field(False, description="take files without transparency, which float as rectangles")
     rotate_toward_face: bool = Field(False, description="turn the file's downward direction to the face's centre")
+    from_outside: bool = Field(
+        False, description="move it back until its upper end leaves the face: no wrist ends on a cheek"
+    )
 
 
 class RandOccSection(PlacedSection):

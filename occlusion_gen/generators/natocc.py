@@ -27,6 +27,7 @@ class NatOcc:
     area: tuple[float, float]
     affine_share: float
     rotate_toward_face: bool
+    from_outside: bool = False
     worn: bool = False
     needs_landmarks: bool = False
 
@@ -49,6 +50,7 @@ class NatOcc:
             occluder_size=self.library[index].shape[:2],
             box=Box(*params["box"]),
             rotate_toward_face=self.rotate_toward_face,
+            from_outside=self.from_outside,
         )
         smaller, factor = self.library.level(index, scale_of(matrix))
         return warp_to_patch(smaller, compose(matrix, enlarging(factor)), crop_size=face.label.shape)
@@ -73,4 +75,5 @@ def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> N
         area=section.area,
         affine_share=section.affine_share,
         rotate_toward_face=section.rotate_toward_face,
+        from_outside=section.from_outside,
     )

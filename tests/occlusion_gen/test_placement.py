@@ -82,3 +82,28 @@ def test_the_box_of_a_mask(x: int, y: int, width: int, height: int) -> None:
     mask[y : y + height, x : x + width] = True
     assert bounding_box(mask) == Box(x, y, width, height)
     assert bounding_box(mask & False) is None
+
+
+def test_a_hand_that_comes_from_outside_leaves_the_face() -> None:
+    box = Box(40, 40, 60, 80)
+    rng = np.random.default_rng(0)
+    moved = 0
+    for _ in range(200):
+        params = draw_placement(rng, box, area=(0.2, 1.0), affine_share=0.7)
+        options = {"occluder_size": (30, 60), "box": box, "rotate_toward_face": True}
+        plain = occluder_to_crop(params, **options)
+        back = occluder_to_crop(params, from_outside=True, **options)
+        np.testing.assert_allclose(plain[:, :2], back[:, :2])  # only its place changes
+        end, tip = apply_to_points(plain, np.array([[29.5, 0.0], [29.5, 29.0]]))
+        shift = back[:, 2] - plain[:, 2]
+        inside = (end >= (40, 40)).all() and (end <= (100, 120)).all()
+        assert np.allclose(shift, 0) != inside
+        way = (end - tip) / 2
+        share = shift @ way / (way @ way)
+        np.testing.assert_allclose(shift, share * way, atol=1e-6)
+        assert 0 <= share <= 1 + 1e-9
+        new_end = end + shift
+        left = (new_end <= (40 + 1e-6, 40 + 1e-6)).any() or (new_end >= (100 - 1e-6, 120 - 1e-6)).any()
+        assert left or share == pytest.approx(1)
+        moved += inside
+    assert moved > 50
