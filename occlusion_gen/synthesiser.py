@@ -13,13 +13,13 @@ import numpy as np
 from common.errors import RecordError
 from common.labels import PART_ID, FacePolicy, mirror
 from configs.schema import OccluderSection, OcclusionSection
+from occlusion_gen.blending.degrade import degrade, draw_degradation
+from occlusion_gen.blending.finish import Finish
 from occlusion_gen.coverage import Aim, hidden_share
-from occlusion_gen.degrade import degrade, draw_degradation
 from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Points, make_face
-from occlusion_gen.finish import Finish
 from occlusion_gen.generators import build_generator
-from occlusion_gen.library import Split
-from occlusion_gen.real import RealFaces, open_real
+from occlusion_gen.occluders.library import Split
+from occlusion_gen.occluders.real import RealFaces, open_real
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from common.geometry import apply_to_image
 from common.image_io import read_image, read_label
 from common.labels import FacePolicy
 from common.manifest import read_samples
-from occlusion_gen.colour_transfer import TransferKind, transfer_colours
+from occlusion_gen.blending.colour_transfer import TransferKind, transfer_colours
 from occlusion_gen.face import Face, Image8, Patch, make_face
-from occlusion_gen.library import OccluderLibrary, open_occluders
-from occlusion_gen.placement import draw_placement, occluder_to_crop
-from tests.occlusion_gen.full_transport import colour_distance, full_transport
+from occlusion_gen.generators.placement import draw_placement, occluder_to_crop
+from occlusion_gen.occluders.library import OccluderLibrary, open_occluders
+from tests.occlusion_gen.blending.full_transport import colour_distance, full_transport
 
 AREA = (0.4, 0.8)
 

@@ -28,6 +28,7 @@ case "${1:-}" in
     -h | --help) usage && exit 0 ;;
     --dry-run) dry_run=yes && shift ;;
 esac
+[ "$dry_run" = no ] || [ $# -gt 0 ] || set -- 16 configs/occlude/mix.yaml
 [ $# -ge 2 ] && [ "$1" -ge 1 ] 2>/dev/null || { usage >&2 && exit 2; }
 
 submit() {

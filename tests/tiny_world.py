@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from common.geometry import Affine, apply_to_points, compose, invert, scaling
 from common.image_io import write_image, write_mask, write_rgba
-from occlusion_gen.library import held_out
+from occlusion_gen.occluders.library import held_out
 
 HOLDOUT = 0.4
 SIDE = 256  # of the frame that faces are drawn in, see `FIVE`

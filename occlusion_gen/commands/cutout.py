@@ -21,9 +21,9 @@ from common.errors import UserError, exit_on_user_error
 from common.jobs import claim_folder, run_job, write_report
 from common.photo_list import PhotoList, find_photos
 from occlusion_gen.commands.sheet import write_sheet
-from occlusion_gen.groups import groups_of
-from occlusion_gen.importing.outlines import OnWhite
-from occlusion_gen.importing.records import CutoutRecord, Importer, source_digest, write_index
+from occlusion_gen.occluders.groups import groups_of
+from occlusion_gen.occluders.importing.outlines import OnWhite
+from occlusion_gen.occluders.importing.records import CutoutRecord, Importer, source_digest, write_index
 
 EXAMPLES = """  python -m occlusion_gen cutout photos_on_white data/occluders/my_hands
   python -m occlusion_gen cutout 'Hands/*.jpg' data/occluders/hands --processes 4"""

@@ -20,11 +20,11 @@ from common.config import Section
 from common.errors import UserError, exit_on_user_error
 from common.jobs import claim_folder, run_job, write_report
 from occlusion_gen.commands.sheet import write_sheet
-from occlusion_gen.importing.coco import read_coco
-from occlusion_gen.importing.dtd import read_dtd
-from occlusion_gen.importing.egohands import Hands, read_egohands
-from occlusion_gen.importing.hands11k import read_hands11k
-from occlusion_gen.importing.records import Importer, ImportRecord, source_digest, write_index
+from occlusion_gen.occluders.importing.coco import read_coco
+from occlusion_gen.occluders.importing.dtd import read_dtd
+from occlusion_gen.occluders.importing.egohands import Hands, read_egohands
+from occlusion_gen.occluders.importing.hands11k import read_hands11k
+from occlusion_gen.occluders.importing.records import Importer, ImportRecord, source_digest, write_index
 
 EXAMPLES = """  python -m occlusion_gen import 11k_hands 11k_hands data/occluders/hands
   python -m occlusion_gen import coco coco data/occluders/objects --categories "cell phone" cup book bottle

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.labels import FACE_PARTS, PART_ID
-from occlusion_gen.compositing import empty_patch, region_around
+from occlusion_gen.blending.compositing import empty_patch, region_around
 from occlusion_gen.eyewear.head import Camera
 from occlusion_gen.eyewear.shapes import PANTOSCOPIC_SLOPE, Outlines, Shape, lens_centre_x
 from occlusion_gen.face import Face, Image8, Params, Patch, Points

@@ -14,7 +14,7 @@ from occlusion_gen.generators.mask_template import build_mask_template
 from occlusion_gen.generators.natocc import build_natocc
 from occlusion_gen.generators.paste import build_paste
 from occlusion_gen.generators.randocc import build_randocc
-from occlusion_gen.library import Split
+from occlusion_gen.occluders.library import Split
 
 # By `kind` of the section; each takes (section, split=, max_side_px=).
 BUILDERS: dict[str, Callable[..., Any]] = {

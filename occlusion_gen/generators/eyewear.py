@@ -11,12 +11,12 @@ import numpy as np
 
 from common.labels import PART_ID
 from configs.schema.eyewear import EyewearSection
-from occlusion_gen.compositing import binary, empty_patch, warp_to_patch
+from occlusion_gen.blending.compositing import binary, empty_patch, warp_to_patch
 from occlusion_gen.eyewear.drawing import hair_and_skin, paint_glasses
 from occlusion_gen.eyewear.head import Camera, fit_camera
 from occlusion_gen.eyewear.shapes import FRONT_Z_MM, HINGE_X_MM, PANTOSCOPIC_SLOPE, SHAPES, Shape, outlines
 from occlusion_gen.face import Face, Params, Patch
-from occlusion_gen.library import OccluderLibrary, Split, open_occluders
+from occlusion_gen.occluders.library import OccluderLibrary, Split, open_occluders
 
 Style = Literal["sunglasses", "clear"]
 LensLabel = Literal["occluded", "threshold", "soft"]

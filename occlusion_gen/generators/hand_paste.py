@@ -14,9 +14,9 @@ import numpy as np
 from common.geometry import Affine, compose
 from common.labels import PART_ID
 from configs.schema.pasting import HandPasteSection
-from occlusion_gen.compositing import warp_to_patch
+from occlusion_gen.blending.compositing import warp_to_patch
 from occlusion_gen.face import Face, Params, Patch
-from occlusion_gen.library import OccluderLibrary, Split, open_occluders
+from occlusion_gen.occluders.library import OccluderLibrary, Split, open_occluders
 
 # Where the middle of the hand may lie: ((least x, largest x), (least y, largest y)), shares of the crop.
 PLACEMENTS = {"generic": ((0.25, 0.75), (0.5, 1.0)), "centred": ((0.25, 0.75), (0.25, 0.75))}

@@ -12,7 +12,7 @@ from common.errors import RecordError
 from common.labels import PART_ID
 from configs.schema.masks import MaskPolygonSection
 from occlusion_gen.face import Face, Image8, Params, Patch, Points
-from occlusion_gen.library import Split, TextureLibrary, open_textures
+from occlusion_gen.occluders.library import Split, TextureLibrary, open_textures
 from occlusion_gen.templates.colours import BODIES, draw_colour
 from occlusion_gen.templates.fit import read_head
 

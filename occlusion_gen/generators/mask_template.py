@@ -12,7 +12,7 @@ from common.errors import RecordError
 from common.labels import PART_ID
 from configs.schema.masks import MaskTemplateSection
 from occlusion_gen.face import Face, Params, Patch
-from occlusion_gen.library import Split, TextureLibrary, open_textures
+from occlusion_gen.occluders.library import Split, TextureLibrary, open_textures
 from occlusion_gen.templates.colours import BODIES, Rgb, draw_accent, draw_colour, draw_loop_colour
 from occlusion_gen.templates.fit import PROPER_SEAT, Warp, fit_mask, read_head
 from occlusion_gen.templates.kinds import draw_sheet

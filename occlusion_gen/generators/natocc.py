@@ -12,10 +12,10 @@ import numpy as np
 from common.geometry import compose, enlarging, scale_of
 from common.labels import PART_ID
 from configs.schema import NatOccSection
-from occlusion_gen.compositing import warp_to_patch
+from occlusion_gen.blending.compositing import warp_to_patch
 from occlusion_gen.face import Box, Face, Params, Patch
-from occlusion_gen.library import OccluderLibrary, Split, open_occluders
-from occlusion_gen.placement import draw_placement, occluder_to_crop
+from occlusion_gen.generators.placement import draw_placement, occluder_to_crop
+from occlusion_gen.occluders.library import OccluderLibrary, Split, open_occluders
 
 
 @dataclass(frozen=True)

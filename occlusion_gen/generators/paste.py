@@ -18,12 +18,12 @@ import numpy as np
 from common.geometry import Affine, compose
 from common.labels import PART_ID
 from configs.schema.pasting import PasteSection, PasteTransformSection
-from occlusion_gen.canvas import CanvasLibrary
-from occlusion_gen.colour_jitter import draw_jitter, jitter
-from occlusion_gen.compositing import warp_to_patch
+from occlusion_gen.blending.colour_jitter import draw_jitter, jitter
+from occlusion_gen.blending.compositing import warp_to_patch
 from occlusion_gen.face import Box, Face, Image8, Params, Patch
-from occlusion_gen.library import Split, TextureLibrary, open_occluders, open_textures
-from occlusion_gen.placement import draw_placement, occluder_to_crop
+from occlusion_gen.generators.placement import draw_placement, occluder_to_crop
+from occlusion_gen.occluders.canvas import CanvasLibrary
+from occlusion_gen.occluders.library import Split, TextureLibrary, open_occluders, open_textures
 
 MIRROR = np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 

@@ -13,11 +13,11 @@ import numpy as np
 from common.geometry import apply_to_points, compose, enlarging, invert
 from common.labels import PART_ID
 from configs.schema import RandOccSection
-from occlusion_gen.compositing import fill_to_patch, see_through
+from occlusion_gen.blending.compositing import fill_to_patch, see_through
 from occlusion_gen.face import Box, Face, Params, Patch
-from occlusion_gen.library import Split, TextureLibrary, open_textures
-from occlusion_gen.placement import draw_placement, occluder_to_crop
-from occlusion_gen.shapes import SHAPE_SIDE_PX, draw_shape, shape_on_canvas
+from occlusion_gen.generators.placement import draw_placement, occluder_to_crop
+from occlusion_gen.generators.shapes import SHAPE_SIDE_PX, draw_shape, shape_on_canvas
+from occlusion_gen.occluders.library import Split, TextureLibrary, open_textures
 
 EDGE_SAMPLES = 32  # points an edge; the next pixel is never far, at 4,000 px neither
 SMALLEST_TEXTURE_PX = 64

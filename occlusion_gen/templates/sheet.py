@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlusion_gen.face import Image8, Points
-from occlusion_gen.rgba import spread_colours
+from occlusion_gen.occluders.rgba import spread_colours
 from occlusion_gen.templates.frame import Canvas
 
 SHADE_ONE = 160

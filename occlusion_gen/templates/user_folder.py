@@ -33,7 +33,7 @@ import yaml
 from common.errors import UserError
 from common.image_io import list_images, read_rgba
 from occlusion_gen.face import Image8, Points
-from occlusion_gen.groups import Split, digest_of_files, held_out
+from occlusion_gen.occluders.groups import Split, digest_of_files, held_out
 from occlusion_gen.templates.fit import FRONTAL_UP_TO_DEG
 from occlusion_gen.templates.frame import ARC, KEY_PLACES, Canvas
 from occlusion_gen.templates.sheet import Sheet, border_around, make_levels

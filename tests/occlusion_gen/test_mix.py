@@ -14,10 +14,10 @@ from common.image_io import write_image, write_label, write_rgba
 from common.labels import PART_ID, FacePolicy, still_visible_mask
 from common.seeding import generator
 from configs.schema import CoverageSection, EyewearSection, NatOccSection, OcclusionSection, RandOccSection, RealSection
-from occlusion_gen.compositing import binary
+from occlusion_gen.blending.compositing import binary
+from occlusion_gen.blending.finish import Finish
 from occlusion_gen.coverage import Aim
 from occlusion_gen.face import Face, OccludedFace, Params, Patch, make_face
-from occlusion_gen.finish import Finish
 from occlusion_gen.synthesiser import Source, Synthesiser, build_synthesiser
 from tests.tiny_world import HOLDOUT, World, part_masks, points68
 

@@ -17,7 +17,7 @@ from common.errors import RecordError, UserError
 from common.image_io import read_image, read_mask, write_rgba
 from common.labels import PART_ID, FacePolicy
 from configs.schema.eyewear import EyewearSection
-from occlusion_gen.compositing import blend
+from occlusion_gen.blending.compositing import blend
 from occlusion_gen.eyewear.head import HEAD_MM, Camera, fit_camera
 from occlusion_gen.eyewear.shapes import SHAPE_NAMES, SHAPES, outlines
 from occlusion_gen.face import Face, Patch, make_face

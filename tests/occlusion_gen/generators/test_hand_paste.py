@@ -14,7 +14,7 @@ from common.geometry import apply_to_points
 from common.image_io import write_rgba
 from common.labels import PART_ID, FacePolicy
 from configs.schema.pasting import HandPasteSection
-from occlusion_gen.compositing import blend
+from occlusion_gen.blending.compositing import blend
 from occlusion_gen.face import Face, make_face
 from occlusion_gen.generators.hand_paste import HandPaste, build_hand_paste, turn_about_middle
 

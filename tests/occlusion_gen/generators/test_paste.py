@@ -16,8 +16,8 @@ from common.geometry import apply_to_points
 from common.image_io import write_image, write_rgba
 from common.labels import PART_ID, FacePolicy
 from configs.schema.pasting import PasteSection, PasteTransformSection, PoolSection
-from occlusion_gen.colour_jitter import draw_jitter, jitter
-from occlusion_gen.compositing import blend
+from occlusion_gen.blending.colour_jitter import draw_jitter, jitter
+from occlusion_gen.blending.compositing import blend
 from occlusion_gen.face import Face, Params, make_face
 from occlusion_gen.generators.paste import Paste, build_paste, move_about_middle
 

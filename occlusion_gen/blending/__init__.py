@@ -1,0 +1,1 @@
+"""From an occluder in the frame of the face to a believable part of the photo."""

@@ -1,0 +1,180 @@
+"""Putting a patch on a face: alpha, blend, soft edge."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from common.geometry import Affine, apply_to_image, apply_to_points, compose, shrink_by_area
+from occlusion_gen.face import Image8, Mask, Patch, Points
+
+Edge = Literal["scaled", "published", "hard"]
+PUBLISHED_SIDE_PX = 1024  # edge widths of the published code are meant for images of this side
+EDGE_BAND_PX = 4
+EDGE_SIGMA_PX = 1.1
+MIN_SIGMA_PX = 0.5
+REACH_PX = 8  # what filters and the warp's own neighbours need around an occluder, besides the edge band
+SPARSE_SHARE = 0.1  # above this share of mixed pixels it is faster to mix them all
+RIM = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
+SUBPIXEL_BITS = 4
+
+
+def warp_to_patch(rgba: Image8, matrix: Affine, *, crop_size: tuple[int, int]) -> Patch:
+    """Return a cut-out as it lies on the crop. Only the region that it can touch is worked on.
+
+    Args:
+        rgba: (h, w, 4) uint8, straight alpha, with the occluder's colours reaching beyond its opaque part (as
+            `occlusion_gen.occluders.library` gives it), so that no dark fringe can enter the composite.
+        matrix: occluder pixels to crop pixels.
+        crop_size: (height, width).
+    """
+    rows, columns = region_of(matrix, rgba.shape[:2], crop_size)
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    if 0 in size:
+        return empty_patch(rows, columns)
+    # A rim of one transparent pixel lets one warp do for colour, which goes on beyond the edge, and alpha, which ends.
+    rgba, matrix = shrink_by_area(rgba, matrix)
+    padded = cv2.copyMakeBorder(rgba, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    padded[[0, -1], :, 3], padded[:, [0, -1], 3] = 0, 0
+    to_region = compose(matrix - _shift(rows, columns), RIM)
+    warped = apply_to_image(to_region, padded, size=size, fill="nearest")
+    alpha = cv2.extractChannel(warped, 3)
+    return Patch(rows, columns, cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), alpha, binary(alpha))
+
+
+def fill_to_patch(outline: Points, texture: Image8, matrix: Affine, *, crop_size: tuple[int, int]) -> Patch:
+    """Return a textured shape as it lies on the crop.
+
+    Args:
+        outline: (N, 2) closed polygon, pixels of the texture.
+        texture: (h, w, 3) uint8 RGB; mirrored where the shape reaches beyond it.
+        matrix: texture pixels to crop pixels.
+        crop_size: (height, width).
+    """
+    points = apply_to_points(matrix, outline)
+    rows, columns = region_around(points, crop_size)
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    if 0 in size:
+        return empty_patch(rows, columns)
+    alpha = np.zeros(size, np.uint8)
+    fixed = np.rint((points - (columns.start, rows.start)) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillPoly(alpha, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    colour = apply_to_image(matrix - _shift(rows, columns), texture, size=size, fill="reflect")
+    return Patch(rows, columns, colour, alpha, binary(alpha))
+
+
+def see_through(patch: Patch, *, opacity: float, label: Literal["occluded", "threshold", "soft"]) -> Patch:
+    """Return the patch with its alpha multiplied by `opacity`, and what the labels say of it then.
+
+    Args:
+        label: `occluded`: still hidden; `threshold`: hidden if the opacity is at least a half; `soft`: hidden by the
+            share `opacity`.
+    """
+    share = np.rint(np.arange(256) * opacity).astype(np.uint8)
+    hidden = {"occluded": 255, "threshold": 255 * (opacity >= 0.5), "soft": round(255 * opacity)}[label]
+    return patch._replace(alpha=cv2.LUT(patch.alpha, share), hides=cv2.min(patch.hides, int(hidden)))
+
+
+def binary(alpha: Image8) -> Image8:
+    """Return 255 where alpha is above a half, else 0."""
+    return cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)[1]
+
+
+def empty_patch(rows: slice, columns: slice) -> Patch:
+    """Return the patch of an occluder that does not touch the crop."""
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    nothing = np.zeros(size, np.uint8)
+    return Patch(rows, columns, np.zeros((*size, 3), np.uint8), nothing, nothing)
+
+
+def lay(patch: Patch, below: Image8, *, edge: Edge, side_px: int) -> tuple[Image8, Image8]:
+    """Return the composite of the region (h, w, 3) and the alpha (h, w) that it was mixed with, both uint8.
+
+    Args:
+        patch: the occluder.
+        below: (h, w, 3) uint8 RGB, the crop in the patch's region.
+        edge: see `configs.schema.OccluderSection`.
+        side_px: longer side of the whole crop.
+    """
+    if edge == "hard":
+        return blend(below, patch.colour, patch.alpha), patch.alpha
+    scale = 1.0 if edge == "published" else side_px / PUBLISHED_SIDE_PX
+    alpha = soften_alpha(patch.alpha, scale=scale)
+    band = 2 * (max(1, round(EDGE_BAND_PX * scale)) if edge == "scaled" else EDGE_BAND_PX) + 1
+    inside = patch.alpha > int(patch.alpha.max(initial=0)) // 2
+    return soften_edge(blend(below, patch.colour, alpha), inside, band_px=band, scale=scale), alpha
+
+
+def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:
+    """Return (1 - a) * face + a * colour with a = alpha / 255, rounded; every value lies between the two layers."""
+    rim = cv2.inRange(alpha, 1, 254)
+    if cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
+        share = alpha.astype(np.float32) * np.float32(1 / 255)
+        return cv2.blendLinear(face, colour, 1 - share, share)
+    mixed = face.copy()
+    cv2.copyTo(colour, alpha, mixed)
+    at = cv2.findNonZero(rim)  # an opaque occluder is mixed along its rim alone
+    if at is not None:
+        columns, rows = at.reshape(-1, 2).T
+        share = alpha[rows, columns, None] * np.float32(1 / 255)
+        mixed[rows, columns] = np.rint(face[rows, columns] * (1 - share) + colour[rows, columns] * share)
+    return mixed
+
+
+def soften_alpha(alpha: Image8, *, scale: float) -> Image8:
+    """Return the alpha drawn in and blurred, so that the occluder has no cut-out rim.
+
+    Source: NatOcc release: 3x3 erosion once, then a 5x5 Gaussian of sigma 1.1, both at scale 1.
+    """
+    radius_px = round(scale)
+    if radius_px > 0:
+        alpha = cv2.erode(alpha, np.ones((2 * radius_px + 1,) * 2, np.uint8))
+    return _gaussian(alpha, scale)
+
+
+def soften_edge(image: Image8, occluder: Mask, *, band_px: int, scale: float) -> Image8:
+    """Return `image` with a band along the occluder's edge replaced by its Gaussian (5x5, sigma 1.1 at scale 1).
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the whole crop or a region of it.
+        occluder: (H, W) bool.
+        band_px: width of the band over both sides of the edge.
+    """
+    band = cv2.morphologyEx(occluder.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((band_px, band_px), np.uint8))
+    softened = image.copy()
+    cv2.copyTo(_gaussian(image, scale), band, softened)
+    return softened
+
+
+def _gaussian(image: Image8, scale: float) -> Image8:
+    sigma_px = max(MIN_SIGMA_PX, EDGE_SIGMA_PX * scale)
+    width_px = 2 * max(1, round(2 * scale)) + 1
+    return cv2.GaussianBlur(image, (width_px, width_px), sigma_px)
+
+
+def region_of(matrix: Affine, occluder_size: tuple[int, int], crop_size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return rows and columns of the crop that the occluder and its softened edge can touch.
+
+    Args:
+        matrix: occluder pixels to crop pixels.
+        occluder_size: (height, width).
+        crop_size: (height, width).
+    """
+    height, width = occluder_size
+    edge = np.array([[-1, -1], [width, -1], [width, height], [-1, height]], dtype=np.float64)
+    return region_around(apply_to_points(matrix, edge), crop_size)
+
+
+def region_around(points: Points, crop_size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return rows and columns of the crop around `points` (N, 2), with room for a softened edge, cut to the crop."""
+    margin_px = REACH_PX + max(EDGE_BAND_PX, round(EDGE_BAND_PX * max(crop_size) / PUBLISHED_SIDE_PX))
+    limit = np.array([crop_size[1], crop_size[0]])
+    low = np.clip(np.floor(points.min(axis=0)).astype(int) - margin_px, 0, limit)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + margin_px + 1, low, limit)
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def _shift(rows: slice, columns: slice) -> Affine:
+    return np.array([[0.0, 0.0, columns.start], [0.0, 0.0, rows.start]])
