@@ -5,6 +5,7 @@ One file a command. Only `build_*` functions and scripts see these classes; ever
 
 from configs.schema.align import AlignJob, AlignSection, SourceSection
 from configs.schema.evaluation import EvalJob, EvalSet
+from configs.schema.network import LossSection, ModelSection, loss_problem, size_problem
 from configs.schema.occlusion import (
     Generator,
     NatOccSection,
@@ -17,8 +18,6 @@ from configs.schema.occlusion import (
 from configs.schema.shared import DataSection, FaceSection, PreparedSet
 from configs.schema.training import (
     AugmentSection,
-    LossSection,
-    ModelSection,
     OptimiserSection,
     TrainJob,
     ValidationSection,
@@ -46,4 +45,6 @@ __all__ = [
     "TrainJob",
     "ValidationSection",
     "WholeImageSection",
+    "loss_problem",
+    "size_problem",
 ]
