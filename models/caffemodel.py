@@ -43,19 +43,29 @@ def read_caffemodel(path: Path) -> Blobs:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such .caffemodel file")
-    layers: Blobs = {}
     try:
-        for field in fields_of(memoryview(path.read_bytes())):
-            if field.number in NAME_AND_BLOBS and isinstance(field.value, memoryview):
-                name, blobs = _layer(field.value, *NAME_AND_BLOBS[field.number])
-                if blobs:
-                    layers[name] = blobs
+        layers = layers_of(memoryview(path.read_bytes()))
     except (IndexError, ValueError) as error:
         raise UserError(
             f"{path}: is no whole .caffemodel ({error}; {path.stat().st_size} bytes); fetch or copy it again"
         ) from error
     if not layers:
         raise UserError(f"{path}: holds no layer with weights; a .prototxt describes a network but has none")
+    return layers
+
+
+def layers_of(message: memoryview) -> Blobs:
+    """Return the blobs of each layer of a NetParameter that has some, old form or new.
+
+    Raises:
+        ValueError, IndexError: see `fields_of`.
+    """
+    layers: Blobs = {}
+    for field in fields_of(message):
+        if field.number in NAME_AND_BLOBS and isinstance(field.value, memoryview):
+            name, blobs = _layer(field.value, *NAME_AND_BLOBS[field.number])
+            if blobs:
+                layers[name] = blobs
     return layers
 
 
