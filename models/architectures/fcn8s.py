@@ -106,8 +106,9 @@ def from_torchvision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     for number, name in zip(numbers, names, strict=True):
         for part in ("weight", "bias"):
             renamed[f"{name}.{part}"] = state[f"features.{number}.{part}"]
-    for number, (name, shape) in {0: ("fc6", (512, 7, 7)), 3: ("fc7", (-1, 1, 1))}.items():
-        renamed[f"{name}.weight"] = state[f"classifier.{number}.weight"].unflatten(1, shape)
+    for number, (name, side) in {0: ("fc6", 7), 3: ("fc7", 1)}.items():
+        weight = state[f"classifier.{number}.weight"]
+        renamed[f"{name}.weight"] = weight.reshape(len(weight), -1, side, side)
         renamed[f"{name}.bias"] = state[f"classifier.{number}.bias"]
     return renamed
 

@@ -123,8 +123,8 @@ def test_cards_of_the_first_format_are_still_read(saved: Path, tmp_path: Path) -
     header = (
         '{"format": 1, "network": {"architecture": "unet", "decoder_channels": [16, 8, 8, 8, 4], "encoder": '
         '"mobilenet_v2", "outputs": ["visible", "full"]}, "origin": {"images": 7, "run": "test"}, "preprocessing": '
-        '{"mean": [0.485, 0.456, 0.406], "method": "similarity5", "size": 64, "std": [0.229, 0.224, 0.225], "template": '
-        '"arcface112"}, "threshold": 0.4}'
+        '{"mean": [0.485, 0.456, 0.406], "method": "similarity5", "size": 64, "std": [0.229, 0.224, 0.225], '
+        '"template": "arcface112"}, "threshold": 0.4}'
     )
     _, card = load_weights(rewritten(saved, tmp_path / "old.safetensors", header))
     assert card == CARD
@@ -149,7 +149,7 @@ def test_the_format_is_as_old_as_can_be(spec: NetworkSpec, made: Preprocessing, 
 def test_a_card_whose_size_the_network_cannot_take_is_refused(saved: Path, tmp_path: Path) -> None:
     card = Card(SPEC, replace(CARD.preprocessing, size=100))
     save_weights(tmp_path / "a.safetensors", make_network(SPEC).state_dict(), card)
-    with pytest.raises(UserError, match="size 100 does not suit unet, .*nearest: 96 and 112"):
+    with pytest.raises(UserError, match=r"size 100 does not suit unet, .*nearest: 96 and 112"):
         load_weights(tmp_path / "a.safetensors")
 
 
