@@ -21,7 +21,7 @@ from models.loss_terms import (
     ohem_bce,
     ohem_ce,
 )
-from models.spec import Heads, NetworkSpec, visible_logit
+from models.spec import Heads, NetworkSpec, sigmoid_spec, visible_logit
 
 __all__ = ["bce", "boundary_bce", "ce", "dice", "edge_bce", "lovasz", "ohem_bce", "ohem_ce", "segmentation_losses"]
 
@@ -43,7 +43,7 @@ def segmentation_losses(
         ValueError: the sample has no parts, but the network.
     """
     heads = predicted if isinstance(predicted, Heads) else Heads(predicted)
-    spec = spec or _sigmoids(heads.logits.shape[1])
+    spec = spec or sigmoid_spec(heads.logits.shape[1])
     terms = dict(_head_terms(heads.logits, sample, section, spec))
     if heads.auxiliary is not None and section.auxiliary_weight > 0:
         for name, term in _head_terms(heads.auxiliary, sample, section, spec):
@@ -132,9 +132,3 @@ def _least_pixels(logits: torch.Tensor, section: LossSection) -> int:
 def _edge_source(sample: Sample, spec: NetworkSpec) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the classes whose outlines the edge branch learns, (N, 1, S, S), and where they are known."""
     return known_parts(sample) if "parts" in spec.outputs else (sample.visible > 127, sample.valid[:, :1])
-
-
-def _sigmoids(channels: int) -> NetworkSpec:
-    if channels > 2:
-        raise ValueError(f"{channels} channels of logits need the spec of their network")
-    return NetworkSpec("unet", "", (), ("visible", "full")[:channels])

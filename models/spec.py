@@ -69,6 +69,17 @@ class Heads(NamedTuple):
     edges: torch.Tensor | None = None
 
 
+def sigmoid_spec(channels: int) -> NetworkSpec:
+    """Return how logits are read when nothing else is known: one sigmoid channel, visible, or two, visible and full.
+
+    Raises:
+        ValueError: there are more channels, which need the spec of their network.
+    """
+    if channels > 2:
+        raise ValueError(f"{channels} channels of logits need the spec of their network")
+    return NetworkSpec("", "", (), ("visible", "full")[:channels])
+
+
 def face_part_ids(policy: FacePolicy) -> tuple[int, ...]:
     """Return the ids of the output `parts` that a policy counts as visible face."""
     ids = np.arange(PARTS, dtype=np.uint8)

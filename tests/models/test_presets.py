@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from models.spec import Heads
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 PARENTS = ("data", "natocc_base")
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in PARENTS)
-ALL_KEYS = hasattr(configs.schema, "TrainSection")
+ALL_KEYS = hasattr(configs.schema, "TrainSection") and importlib.util.find_spec("configs.schema.pasting") is not None
 
 
 def merged(name: str) -> dict[str, object]:
@@ -81,7 +82,7 @@ def test_the_header_says_what_the_network_costs(name: str) -> None:
     assert cost.forward_flops / 1e9 == pytest.approx(float(found[2]), rel=0.005)
 
 
-@pytest.mark.skipif(not ALL_KEYS, reason="needs the keys of the training loop: train.optimiser and train.schedule")
+@pytest.mark.skipif(not ALL_KEYS, reason="needs the keys train.optimiser and train.schedule, and the generator paste")
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_whole_preset_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OCCFACE_DATA", raising=False)
