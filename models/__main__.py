@@ -42,6 +42,7 @@ def main() -> None:
     converting = commands.add_parser("convert", help="write a published file as one of ours, with its card inside")
     converting.add_argument("source", type=Path, metavar="FILE")
     converting.add_argument("target", type=Path, metavar="OUT", help="a .safetensors file to write")
+    converting.add_argument("--dry-run", action="store_true", help="read and check the file, and stop")
     costing = commands.add_parser("cost", help="count parameters, operations and memory of a network")
     costing.add_argument("settings", nargs="*", metavar="key=value", help="keys of `model` in train.py's configuration")
     costing.add_argument("--size", type=int, default=256, help="side of the input in pixels (%(default)s)")
@@ -95,6 +96,9 @@ def convert(options: argparse.Namespace) -> None:
     if options.target.suffix != ".safetensors":
         raise UserError(f"{options.target}: expected a name that ends in .safetensors")
     network, card = load_weights(options.source)
+    if options.dry_run:
+        print(f"would write {options.target}: {card.network.architecture}, input {card.preprocessing}")
+        return
     save_weights(options.target, network.state_dict(), card)
     print(options.target)
 

@@ -90,7 +90,10 @@ class ModelSection(Section):
 def _output_problems(section: ModelSection) -> list[str]:
     problems = []
     if section.outputs not in OUTPUTS:
-        problems.append(f"outputs must be one of {', '.join(str(list(names)) for names in OUTPUTS)}")
+        problems.append(
+            "outputs must be [visible] or [visible, full], or with parts: [parts], [visible, parts] or "
+            "[visible, full, parts]"
+        )
     if section.classes > 1 and section.outputs != ("visible",):
         problems.append(f"classes: {section.classes} needs outputs: [visible]")
     if section.classes > 1 and not 1 <= section.face_class < section.classes:

@@ -100,7 +100,10 @@ def test_an_encoder_that_does_not_suit_is_told() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"outputs": ("full", "visible")}, r"outputs must be one of \['visible'\]"),
+        (
+            {"outputs": ("full", "visible")},
+            r"outputs must be \[visible\] or \[visible, full\], or with parts",
+        ),
         ({"classes": 2}, r"classes: 2 needs outputs: \[visible\]"),
         ({"classes": 2, "outputs": ("visible",), "face_class": 2}, "face_class must be 1 to 1"),
         ({"decoder_channels": (64,)}, "decoder_channels: unet takes 5 widths, found 1"),

@@ -15,6 +15,7 @@ import models.weights
 from common.config import validate
 from common.errors import UserError
 from common.manifest import sha256
+from models.__main__ import main
 from models.network import make_network
 from models.registry import (
     REGISTRY,
@@ -162,6 +163,24 @@ def test_published_weights_are_used_as_they_are(form: str, tmp_path: Path, monke
         assert torch.equal(loaded(images), network(images))
 
 
+def test_published_weights_become_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = make_network(NetworkSpec("unet", "mobilenet_v2", (16, 8, 8, 8, 4), ("visible",)))
+    source, target = tmp_path / "a.ckpt", tmp_path / "ours.safetensors"
+    torch.save(network.state_dict(), source)
+    entry = entry_of(bytes=source.stat().st_size, sha256=sha256(source))
+    with monkeypatch.context() as patch:
+        patch.setattr(models.weights, "read_registry", lambda: {"a": entry})
+        patch.setattr(sys, "argv", ["models/__main__.py", "convert", str(source), str(target), "--dry-run"])
+        main()
+        assert not target.exists()
+        patch.setattr(sys, "argv", sys.argv[:-1])
+        main()
+    assert capsys.readouterr().out.splitlines()[-1] == str(target)
+    assert load_weights(target)[1] == entry.card()  # without the registry
+
+
 def test_the_folder_is_the_variable_s_or_the_repository_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCCFACE_WEIGHTS", "/models")
     assert weights_folder() == Path("/models")
@@ -204,8 +223,6 @@ def test_the_command_lists_verifies_and_counts(tmp_path: Path) -> None:
 def test_mistakes_of_the_command_end_with_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.__main__ import main
-
     monkeypatch.setattr(sys, "argv", ["models/__main__.py", *words])
     with pytest.raises(SystemExit) as stop:
         main()
