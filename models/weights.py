@@ -44,8 +44,11 @@ def load_weights(path: Path) -> tuple[torch.nn.Module, Card]:
     if not path.is_file():
         raise UserError(f"{path}: no such weights file; train.py writes one to runs/NAME/checkpoints/best.safetensors")
     state, card = _read(path)
-    check_size(card.network, card.preprocessing.size)
-    network = make_network(card.network)
+    try:
+        check_size(card.network, card.preprocessing.size)
+        network = make_network(card.network)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -41,7 +41,7 @@ def size_problem(architecture: str, size: int, output_stride: int | None = None)
     below = size // step * step
     near = [str(side) for side in (below, below + step) if side >= SMALLEST_SIZE_PX] or [str(SMALLEST_SIZE_PX)]
     return (
-        f"size {size} does not suit {architecture}, which takes multiples of {step} from {SMALLEST_SIZE_PX} px on; "
+        f"size: {architecture} takes multiples of {step} from {SMALLEST_SIZE_PX} px on, found {size}; "
         f"nearest: {' and '.join(near)}"
     )
 

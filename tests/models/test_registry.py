@@ -216,7 +216,7 @@ def test_the_command_lists_verifies_and_counts(tmp_path: Path) -> None:
         (["convert", "a.ckpt", "b.pth"], "expected a name that ends in .safetensors"),
         (["convert", "none.ckpt", "b.safetensors"], "none.ckpt: no such weights file"),
         (["cost", "encoder"], "'encoder': expected key=value"),
-        (["cost", "--size", "250"], "size 250 does not suit unet"),
+        (["cost", "--size", "250"], "size: unet takes multiples of 16 from 32 px on, found 250"),
         (["cost", "encodr=resnet18"], "did you mean 'encoder'"),
     ],
 )

@@ -149,7 +149,7 @@ def test_the_format_is_as_old_as_can_be(spec: NetworkSpec, made: Preprocessing, 
 def test_a_card_whose_size_the_network_cannot_take_is_refused(saved: Path, tmp_path: Path) -> None:
     card = Card(SPEC, replace(CARD.preprocessing, size=100))
     save_weights(tmp_path / "a.safetensors", make_network(SPEC).state_dict(), card)
-    with pytest.raises(UserError, match=r"size 100 does not suit unet, .*nearest: 96 and 112"):
+    with pytest.raises(UserError, match=r"a\.safetensors: size: unet takes multiples of 16 .*nearest: 96 and 112"):
         load_weights(tmp_path / "a.safetensors")
 
 
