@@ -1,55 +1,52 @@
-"""Networks by name, from segmentation-models-pytorch; state dicts keep that library's keys."""
+"""Networks by name; those of segmentation-models-pytorch keep that library's keys in their state dicts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
+from torch.overrides import TorchFunctionMode
 
 from common.errors import UserError
-from configs.schema import ModelSection
+from common.labels import FacePolicy
+from configs.schema.network import DEFAULT_DECODER, DEFAULT_STRIDE, ModelSection, size_problem
+from models.architectures.auxiliary import DeepLabV3PlusAuxiliary, PSPNetAuxiliary
+from models.architectures.fcn8s import FCN8s
+from models.architectures.scanet import ScaNet
+from models.encoders import load_encoder, vgg16_from_hub
+from models.spec import NetworkSpec, face_part_ids
 
 HUB_PREFIX = "hub:"
 
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """What is needed to build a network again.
-
-    Attributes:
-        architecture: name in segmentation-models-pytorch.
-        encoder: encoder name in segmentation-models-pytorch.
-        decoder_channels: widths of the decoder's stages, deepest first.
-        outputs: names of the output channels, in order.
-    """
-
-    architecture: str
-    encoder: str
-    decoder_channels: tuple[int, ...]
-    outputs: tuple[str, ...]
+__all__ = ["NetworkSpec", "build_network", "check_size", "load_encoder", "make_network", "make_network_on_meta"]
 
 
 def make_network(spec: NetworkSpec, *, hub_weights: str | None = None) -> torch.nn.Module:
-    """Return a network (N, 3, S, S) float -> logits (N, K, S, S), K = number of outputs.
+    """Return a network: (N, 3, S, S) float -> logits (N, K, S, S), K = `spec.channel_count`.
+
+    In training mode a network with more than one head returns `models.spec.Heads` instead.
 
     Args:
         hub_weights: name of encoder weights that the library downloads, e.g. "imagenet"; None starts random.
 
     Raises:
-        UserError: encoder or architecture is unknown, or the download failed.
+        UserError: encoder or architecture is unknown or do not fit each other, or the download failed.
     """
     try:
-        return smp.create_model(
-            spec.architecture,
-            encoder_name=spec.encoder,
-            encoder_weights=hub_weights,
-            decoder_channels=spec.decoder_channels,
-            in_channels=3,
-            classes=len(spec.outputs),
-        )
-    except (KeyError, OSError, RuntimeError) as error:
+        maker = MAKERS[spec.architecture]
+    except KeyError:
+        raise UserError(f"model.architecture {spec.architecture!r} is unknown; known: {', '.join(MAKERS)}") from None
+    try:
+        return maker(spec, hub_weights)
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, ValueError):  # an encoder that cannot be dilated, or has too few stages
+            raise UserError(
+                f"model.encoder {spec.encoder!r} does not suit {spec.architecture} ({error}); try resnet18"
+            ) from error
         if isinstance(error, KeyError) or hub_weights is None:  # timm says RuntimeError
             known = ", ".join(sorted(smp.encoders.encoders))
             raise UserError(
@@ -61,36 +58,126 @@ def make_network(spec: NetworkSpec, *, hub_weights: str | None = None) -> torch.
         ) from error
 
 
-def load_encoder(network: torch.nn.Module, path: Path) -> None:
-    """Load a state dict of the encoder alone, e.g. torchvision's ImageNet weights, into `network`.
+def make_network_on_meta(spec: NetworkSpec) -> torch.nn.Module:
+    """Return the network without memory for its weights: for counting, at any size, in a moment."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.device("meta"))
+        stack.enter_context(_RealRamps())
+        return make_network(spec)
+
+
+class _RealRamps(TorchFunctionMode):
+    """Keeps `torch.linspace` off the meta device: some encoders read numbers from it while they are built."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **({**(kwargs or {}), "device": "cpu"} if func is torch.linspace else kwargs or {}))
+
+
+def check_size(spec: NetworkSpec, size: int) -> None:
+    """Check that the network takes inputs of side `size`.
 
     Raises:
-        UserError: the file is missing, damaged, or of another encoder.
+        UserError: it does not; the message names sizes that do.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file with encoder weights; set model.encoder_weights to a file or to null")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.encoder.load_state_dict(dict(state))  # type: ignore[union-attr]
-    except Exception as error:  # torch raises many kinds for damaged files and keys that do not fit
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be loaded into this encoder ({type(error).__name__}: {reason}); expected a state dict "
-            "with the keys of its torchvision or timm model"
-        ) from error
+    problem = size_problem(spec.architecture, size, spec.output_stride)
+    if problem is not None:
+        raise UserError(problem)
 
 
-def build_network(section: ModelSection) -> tuple[torch.nn.Module, NetworkSpec]:
+def build_network(section: ModelSection, *, policy: FacePolicy | None = None) -> tuple[torch.nn.Module, NetworkSpec]:
     """Return the network that the configuration describes, with encoder weights loaded, and its spec.
+
+    Args:
+        policy: which parts are visible face, for networks with the output `parts` and no `visible`; None: the usual.
 
     Raises:
         UserError: see `make_network` and `load_encoder`.
     """
-    spec = NetworkSpec(section.architecture, section.encoder, section.decoder_channels, section.outputs)
+    spec = build_spec(section, policy=policy)
     weights = section.encoder_weights
-    if weights is not None and weights.startswith(HUB_PREFIX):
-        return make_network(spec, hub_weights=weights.removeprefix(HUB_PREFIX)), spec
-    network = make_network(spec)
-    if weights is not None:
+    if weights is None:
+        return make_network(spec), spec
+    if not weights.startswith(HUB_PREFIX):
+        network = make_network(spec)
         load_encoder(network, Path(weights))
-    return network, spec
+        return network, spec
+    if section.architecture == "fcn8s" and section.normalisation == "caffe":
+        raise UserError(
+            "model.encoder_weights hub:imagenet: torchvision's VGG-16 was trained with model.normalisation imagenet, "
+            "not caffe; choose that, or convert Caffe's weights with scripts/convert_caffe_fcn8s.py"
+        )
+    return make_network(spec, hub_weights=weights.removeprefix(HUB_PREFIX)), spec
+
+
+def build_spec(section: ModelSection, *, policy: FacePolicy | None = None) -> NetworkSpec:
+    """Return the spec of the network that the configuration describes; see `build_network`."""
+    name = section.architecture
+    return NetworkSpec(
+        architecture=name,
+        encoder=section.encoder,
+        decoder_channels=DEFAULT_DECODER[name] if section.decoder_channels is None else section.decoder_channels,
+        outputs=section.outputs,
+        classes=section.classes,
+        face_class=section.face_class,
+        face_parts=face_part_ids(policy or FacePolicy()) if "parts" in section.outputs else (),
+        auxiliary=section.auxiliary,
+        output_stride=section.output_stride,
+    )
+
+
+def _library_options(spec: NetworkSpec, hub_weights: str | None) -> dict[str, Any]:
+    return {"encoder_name": spec.encoder, "encoder_weights": hub_weights, "classes": spec.channel_count}
+
+
+def _unet(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    return smp.Unet(decoder_channels=spec.decoder_channels, **_library_options(spec, hub_weights))
+
+
+def _deeplabv3plus(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    return (DeepLabV3PlusAuxiliary if spec.auxiliary else smp.DeepLabV3Plus)(
+        decoder_channels=spec.decoder_channels[0],
+        encoder_output_stride=spec.output_stride or DEFAULT_STRIDE["deeplabv3plus"],
+        **_library_options(spec, hub_weights),
+    )
+
+
+def _pspnet(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    # The library stops at the third stage of the encoder; the published network has all five, the last ones dilated.
+    stride = spec.output_stride or DEFAULT_STRIDE["pspnet"]
+    return (PSPNetAuxiliary if spec.auxiliary else smp.PSPNet)(
+        psp_out_channels=spec.decoder_channels[0],
+        encoder_depth=5,
+        output_stride=stride,
+        upsampling=stride,
+        **_library_options(spec, hub_weights),
+    )
+
+
+def _segformer(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    return smp.Segformer(decoder_segmentation_channels=spec.decoder_channels[0], **_library_options(spec, hub_weights))
+
+
+def _fcn8s(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    network = FCN8s(spec.channel_count)
+    if hub_weights is not None:
+        network.encoder.load_state_dict(vgg16_from_hub())
+    return network
+
+
+def _scanet(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
+    return ScaNet(
+        encoder=spec.encoder,
+        width=spec.decoder_channels[0],
+        classes=spec.channel_count,
+        encoder_weights=hub_weights,
+    )
+
+
+MAKERS: dict[str, Callable[[NetworkSpec, str | None], torch.nn.Module]] = {
+    "unet": _unet,
+    "deeplabv3plus": _deeplabv3plus,
+    "pspnet": _pspnet,
+    "segformer": _segformer,
+    "fcn8s": _fcn8s,
+    "scanet": _scanet,
+}

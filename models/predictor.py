@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from common.geometry import Affine, apply_to_image
 from models.device import pick_device
 from models.photo_masks import to_patch, to_photo
+from models.spec import map_names, map_probabilities
 from models.weights import Card, load_weights
 
 
@@ -30,7 +31,7 @@ class Predictor:
         self.size = card.preprocessing.size
         self.method = card.preprocessing.method
         self.template = card.preprocessing.template
-        self.outputs = card.network.outputs
+        self.outputs = map_names(card.network)
         self.threshold = card.threshold
         self._device = pick_device(device)
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
@@ -40,7 +41,7 @@ class Predictor:
         """Return the predictor of a weights file.
 
         Args:
-            path: a .safetensors file written by train.py.
+            path: a .safetensors file written by train.py, or a published file, see `models.registry`.
             device: auto, cpu, cuda or cuda:1.
 
         Raises:
@@ -65,7 +66,7 @@ class Predictor:
             )
         images = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)  # (N, 3, S, S)
         inputs = self.card.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
-        probabilities = torch.sigmoid(self._network(inputs).float())  # (N, K, S, S)
+        probabilities = map_probabilities(self._network(inputs), self.card.network)  # (N, K, S, S)
         return probabilities.cpu().contiguous().numpy()
 
     def predict_photo(self, photo: NDArray[np.uint8], photo_to_crop: Affine) -> NDArray[np.float32]:

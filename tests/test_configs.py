@@ -17,7 +17,9 @@ SCHEMAS: dict[str, type[Section]] = {
 }
 PARENTS = ("data",)  # files that others name as their base
 FILES = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml"))
-JOBS = [path for path in FILES if path.stem not in PARENTS]
+JOBS = [
+    path for path in FILES if path.stem not in PARENTS and path.parent.name != "configs"
+]  # presets: models/test_presets
 
 
 def schema_of(path: Path) -> type[Section]:

@@ -8,18 +8,12 @@ from configs.schema.evaluation import EvalJob, EvalSet
 from configs.schema.eyewear import EyewearSection
 from configs.schema.harmony import HarmonySection
 from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
+from configs.schema.network import LossSection, ModelSection, loss_problem, size_problem
 from configs.schema.occluder import NatOccSection, OccluderSection, PlacedSection, RandOccSection
 from configs.schema.occlusion import CoverageSection, OcclusionJob, OcclusionSection, WholeImageSection
 from configs.schema.pasting import HandPasteSection, PasteSection, PoolSection, RealSection
 from configs.schema.shared import DataSection, FaceSection, PreparedSet
-from configs.schema.training import (
-    AugmentSection,
-    LossSection,
-    ModelSection,
-    OptimiserSection,
-    TrainJob,
-    ValidationSection,
-)
+from configs.schema.training import AugmentSection, OptimiserSection, TrainJob, ValidationSection
 
 __all__ = [
     "AlignJob",
@@ -52,4 +46,6 @@ __all__ = [
     "TrainJob",
     "ValidationSection",
     "WholeImageSection",
+    "loss_problem",
+    "size_problem",
 ]

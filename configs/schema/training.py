@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from common.config import Section
+from configs.schema.network import LossSection, ModelSection
 from configs.schema.occlusion import OcclusionSection
 from configs.schema.shared import Count, DataSection, FaceSection, Positive, PreparedSet, Range, Share
 
@@ -28,44 +29,6 @@ class AugmentSection(Section):
     blur_share: Share = 0.15
     jpeg_share: Share = 0.2
     noise_share: Share = 0.15
-
-
-class ModelSection(Section):
-    """The network, by the names of segmentation-models-pytorch."""
-
-    architecture: Literal["unet"] = "unet"
-    encoder: str = Field("mobilenet_v2", description="encoder name of segmentation-models-pytorch")
-    encoder_weights: str | None = Field(
-        None, description="null (random), `hub:imagenet` (library's hub), or a file with the encoder's state dict"
-    )
-    decoder_channels: tuple[Positive, Positive, Positive, Positive, Positive] = (256, 128, 64, 32, 16)
-    outputs: tuple[Literal["visible", "full"], ...] = ("visible", "full")
-    normalisation: Literal["imagenet", "none"] = Field("imagenet", description="none: RGB in [0, 1] as it is")
-
-    @model_validator(mode="after")
-    def _visible_first(self) -> ModelSection:
-        if self.outputs not in (("visible",), ("visible", "full")):
-            raise ValueError("outputs must be [visible] or [visible, full]")
-        return self
-
-
-class LossSection(Section):
-    """Weights of the loss terms; 0 leaves a term out."""
-
-    bce: Annotated[float, Field(ge=0)] = 1.0
-    dice: Annotated[float, Field(ge=0)] = 1.0
-    ohem_bce: Annotated[float, Field(ge=0)] = 0.0
-    ohem_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.7, description="hard: probability of the truth below")
-    ohem_min_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.0625, description="at least this share of the batch's pixels counts (0.0625: 65,536 of 16 crops of 256 px)"
-    )
-    full_weight: Annotated[float, Field(ge=0)] = Field(0.5, description="weight of the `full` channel beside `visible`")
-
-    @model_validator(mode="after")
-    def _some_term(self) -> LossSection:
-        if self.bce + self.dice + self.ohem_bce == 0:
-            raise ValueError("at least one of bce, dice and ohem_bce must be above 0")
-        return self
 
 
 class OptimiserSection(Section):
