@@ -18,6 +18,8 @@ class Sample(NamedTuple):
         valid: (2, S, S) bool, where `visible` (channel 0) and `full` (channel 1) are known. Loss and scores leave the
             rest out: borders that definitions disagree on, and `full` of real photos, where nobody knows it.
         id: name of the sample in its manifest.
+        parts: (1, S, S) uint8 class ids of `common.labels.PART_NAMES` after occlusion, 255 where unknown; None where no
+            network of parts is trained.
     """
 
     image: torch.Tensor
@@ -25,3 +27,4 @@ class Sample(NamedTuple):
     full: torch.Tensor
     valid: torch.Tensor
     id: str
+    parts: torch.Tensor | None = None

@@ -20,7 +20,9 @@ from configs.schema.training import (
     LossSection,
     ModelSection,
     OptimiserSection,
+    ScheduleSection,
     TrainJob,
+    TrainSection,
     ValidationSection,
 )
 
@@ -42,8 +44,10 @@ __all__ = [
     "OptimiserSection",
     "PreparedSet",
     "RandOccSection",
+    "ScheduleSection",
     "SourceSection",
     "TrainJob",
+    "TrainSection",
     "ValidationSection",
     "WholeImageSection",
 ]
