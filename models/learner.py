@@ -98,7 +98,7 @@ class Learner:
         self.model.train()
         buffers = list(self.network.buffers())
         statistics = [torch.empty_like(buffer) for buffer in buffers]
-        torch._foreach_copy_(statistics, buffers)
+        _copy(buffers, into=statistics)
         self.optimiser.zero_grad(set_to_none=True)
         total, terms = self._gradients(passes, preprocessing=preprocessing, loss=loss)
         norm = self.fabric.clip_gradients(
@@ -112,7 +112,7 @@ class Learner:
         if taken or self._scaler is not None:  # a scaler skips the step by itself, and must learn of it
             self.optimiser.step()
         if not taken:  # one infinite activation would stay in the running means for ever
-            torch._foreach_copy_(buffers, statistics)
+            _copy(statistics, into=buffers)
         elif self.average is not None:
             self.average.update(self.network)
         return Step(value, terms, taken)
@@ -163,6 +163,11 @@ class Learner:
                 self.fabric.backward(value)
             total += value.detach()
         return total, {name: term.detach() for name, term in terms.items()}
+
+
+def _copy(tensors: list[torch.Tensor], *, into: list[torch.Tensor]) -> None:
+    if tensors:  # a network without batch statistics has none
+        torch._foreach_copy_(into, tensors)
 
 
 def build_learner(

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -57,6 +59,7 @@ def start_fabric(section: TrainSection) -> Fabric:
         strategy=DDPStrategy(timeout=PATIENCE, gradient_as_bucket_view=True),
     )
     fabric.launch()
+    signal.signal(signal.SIGTERM, _stop)
     return fabric
 
 
@@ -134,6 +137,13 @@ def share_buffers(network: torch.nn.Module, ranks: int) -> None:
     if ranks > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, src=0)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise UserError(
+        "stopped from outside (SIGTERM): another process of this training died, whose own message stands above or in "
+        "the log of its machine, or the cluster's time is up. Run the same command again to go on from the last state"
+    )
 
 
 @contextmanager
