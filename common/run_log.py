@@ -37,6 +37,7 @@ class RunLog:
         )  # fmt: skip
         self._board = SummaryWriter(str(run_dir / "tensorboard")) if active else None
         self._handlers: list[logging.Handler] = []
+        self._level = log.level
 
     def __enter__(self) -> RunLog:
         log.setLevel(logging.INFO if self.active else logging.ERROR)
@@ -53,6 +54,7 @@ class RunLog:
         self._bar.close()
         if self._board is not None:
             self._board.close()
+        log.setLevel(self._level)
         for handler in self._handlers:
             log.removeHandler(handler)
             handler.close()

@@ -158,7 +158,7 @@ def _check_space(out: Path, shapes: Shapes, *, done: int) -> None:
     needed = packed_bytes(shapes) * (total - done) // total
     free = shutil.disk_usage(there).free
     if free < needed:
-        raise UserError(f"{out}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; make room")
+        raise UserError(f"{out}: {needed / 1e6:.2f} MB are needed and {free / 1e6:.2f} MB are free; make room")
 
 
 def _partial(out: Path, name: str) -> Path:
