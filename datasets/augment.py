@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,9 @@ class Augmenter:
         image, masks = warp(matrix, image=image, masks=masks, size=size)
         if parts_channel is not None and np.linalg.det(matrix[:, :2]) < 0:
             masks[..., parts_channel] = exchange_sides(masks[..., parts_channel])
-        self.photometric.set_random_seed(seed)
+        # One generator for all steps: `set_random_seed` would give each its own with the same seed, and then the
+        # rarer ones only ever happen together with all that are more frequent.
+        self.photometric.set_random_state(np.random.default_rng(seed), random.Random(seed))
         return self.photometric(image=image)["image"], masks
 
     def _draw_warp(self, rng: np.random.Generator, source_size: tuple[int, int], size: int) -> Affine:

@@ -163,6 +163,18 @@ def test_input_and_global_generators_are_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state[1])
 
 
+def test_changes_are_drawn_independently() -> None:
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, "grey_share": 0.5, "noise_share": 0.5}))
+    smooth = np.full((SIDE, SIDE, 3), (140, 110, 100), np.uint8)
+    rng = np.random.default_rng(0)
+    images = [augmenter(rng, image=smooth, masks=MASKS, size=SIDE)[0].astype(int) for _ in range(300)]
+    grey = np.array([np.ptp(image.mean(axis=(0, 1))) < 10 for image in images])
+    noisy = np.array([image.std(axis=(0, 1)).max() > 1 for image in images])
+    assert grey.mean() == pytest.approx(0.5, abs=0.08)
+    assert noisy.mean() == pytest.approx(0.5, abs=0.08)
+    assert (grey & noisy).mean() == pytest.approx(0.25, abs=0.08)
+
+
 EACH = {"photometric_mode": "each", "photometric_share": 1.0}
 
 
