@@ -79,6 +79,7 @@ def main() -> None:
         for seed in options.seeds:
             folder = run_dir / f"seed_{seed}"
             one = config.model_copy(update={"seed": seed, "run_dir": folder})
+            fabric = start_fabric(config.train)  # anew: a gradient scaler would remember the seed before
             scores[seed] = train(one, folder, fabric=fabric, faces=faces, held_out=held_out).best_face_iou
         if fabric.is_global_zero:
             print_seed_scores(write_seed_scores(run_dir, scores))

@@ -18,6 +18,7 @@ from common.labels import FacePolicy
 from common.manifest import read_manifest, sha256, write_manifest
 from configs.schema import AugmentSection, OcclusionSection, PreparedSet, RandOccSection
 from datasets import pack as packing
+from datasets.__main__ import main
 from datasets.augment import build_augmenter
 from datasets.faces import FaceOcclusionDataset
 from datasets.pack import pack
@@ -221,3 +222,23 @@ def test_arrays_that_only_some_samples_have(prepared: Path, tmp_path: Path) -> N
             assert (stored is None) == (again is None)
             assert stored is None or (stored == again).all()
     assert [record.read().hidden is None for record in records[1]] == [True, True, True, True, False, True]
+
+
+def test_the_commands_pack_and_verify(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*arguments: object) -> str:
+        monkeypatch.setattr("sys.argv", ["datasets/__main__.py", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out
+
+    out = tmp_path / "out"
+    assert "'images': (6, 64, 64, 3)" in call("pack", prepared, out, "--dry-run")
+    assert not out.exists()
+    assert f"{out}: packed" in call("pack", prepared, out, "--processes", 1)
+    assert f"{out}: already there" in call("pack", prepared, out)
+    assert "2 arrays are whole" in call("verify", out)
+    (out / "labels.npy").unlink()
+    with pytest.raises(SystemExit) as stop:
+        call("verify", out)
+    assert stop.value.code == 2
