@@ -174,7 +174,7 @@ def _plan(config: TrainJob, faces: FaceSet, held_out: FaceSet, run_dir: Path, *,
         f"faces ({section.images / len(faces.records):.1f} epochs), validate on {len(held_out.records)}, into {run_dir}"
         f"{'' if seeds is None else f', once for each of the seeds {seeds}'}\n"
         f"# {cost.describe(share)}\n"
-        f"# {petaflop:.3f} PFLOP in all; {ranks} processes x {section.accumulate} passes x {share} images a step"
+        f"# {petaflop:.3g} PFLOP in all; {ranks} processes x {section.accumulate} passes x {share} images a step"
     )
 
 

@@ -309,7 +309,7 @@ def test_a_dry_run_writes_nothing(config: Path, tmp_path: Path, main: Main, caps
     text = capsys.readouterr().out
     assert "for 4 steps of 2 on 4 faces (2.0 epochs), validate on 2" in text
     assert "GFLOP an image forward" in text
-    assert "1 processes x 1 passes x 2 images a step" in text
+    assert "PFLOP in all; 1 processes x 1 passes x 2 images a step" in text
     assert "encoder: mobilenet_v2" in text
     assert not (tmp_path / "run").exists()
 
