@@ -82,13 +82,12 @@ def append_bad_step(run_dir: Path, *, images: int, loss: float, samples: Sequenc
 
 
 def rewind_metrics(run_dir: Path, images: int) -> None:
-    """Drop the lines of `metrics.jsonl` after `images`: a run that goes on from there writes them again."""
-    path = run_dir / "metrics.jsonl"
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").split("\n")
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["images"] <= images]
-    write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+    """Drop the lines of metrics and bad steps after `images`: a run that goes on from there writes them again."""
+    for path in (run_dir / "metrics.jsonl", run_dir / "bad_steps.jsonl"):
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").split("\n")
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["images"] <= images]
+            write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _git(*arguments: str) -> str | None:
