@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import align, generate, infer
+from benchmarks import align, generate, infer, train
 from benchmarks.timing import print_measurements
 from benchmarks.world import open_world
 from common.cli import parser
 from common.errors import exit_on_user_error
 
-BENCHES = {"align": align.run, "generate": generate.run, "infer": infer.run}
+BENCHES = {"align": align.run, "generate": generate.run, "infer": infer.run, "train": train.run}
 EXAMPLES = """  python -m benchmarks generate
   python -m benchmarks align --data /data/occface -n 100
   python -m benchmarks infer"""

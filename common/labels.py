@@ -132,11 +132,16 @@ def full_mask(label: NDArray[np.uint8], policy: FacePolicy) -> NDArray[np.bool_]
 
 def mirror(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the label map (H, W) of the mirrored image: columns reversed, left and right parts exchanged."""
+    return exchange_sides(label[:, ::-1])
+
+
+def exchange_sides(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the label map (H, W) with left and right eyes, brows and ears exchanged, as a mirror does."""
     table = np.arange(256, dtype=np.uint8)
     for part in ("eye", "brow", "ear"):
         left, right = PART_ID[f"l_{part}"], PART_ID[f"r_{part}"]
         table[left], table[right] = right, left
-    return table[label[:, ::-1]]
+    return table[label]
 
 
 def _face_names(policy: FacePolicy) -> tuple[str, ...]:

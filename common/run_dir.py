@@ -46,7 +46,7 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **git_state(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
     }
 
@@ -58,20 +58,36 @@ def git_state() -> dict[str, str | None]:
     return {"git_commit": commit.strip() if commit else None, "git_diff_sha256": dirty}
 
 
+def origin_of(*, run: str, seed: int) -> dict[str, Any]:
+    """Return where weights come from: run, seed, code and packages."""
+    return {"run": run, "seed": seed, **git_state(), "packages": package_versions()}
+
+
+def package_versions() -> dict[str, str | None]:
+    """Return the version of each package that results depend on; None where it is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
 def append_metrics(run_dir: Path, values: Mapping[str, Any]) -> None:
     """Append one line to `metrics.jsonl`."""
     with (run_dir / "metrics.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(values) + "\n")
 
 
+def append_bad_step(run_dir: Path, *, images: int, loss: float, samples: Sequence[str]) -> None:
+    """Append one line to `bad_steps.jsonl`: a step that was skipped, and the samples that it saw."""
+    line = json.dumps({"images": images, "loss": str(loss), "samples": list(samples)})
+    with (run_dir / "bad_steps.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+
+
 def rewind_metrics(run_dir: Path, images: int) -> None:
-    """Drop the lines of `metrics.jsonl` after `images`: a run that goes on from there writes them again."""
-    path = run_dir / "metrics.jsonl"
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").split("\n")
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["images"] <= images]
-    write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
+    """Drop the lines of metrics and bad steps after `images`: a run that goes on from there writes them again."""
+    for path in (run_dir / "metrics.jsonl", run_dir / "bad_steps.jsonl"):
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").split("\n")
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["images"] <= images]
+            write_bytes(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _git(*arguments: str) -> str | None:

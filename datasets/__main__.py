@@ -1,15 +1,22 @@
-"""`python -m datasets sample OUT`: draw a small data world to try everything on."""
+"""`python -m datasets`: draw a small data world, or pack a prepared folder for fast loading."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from common.cli import add_processes, parser
 from common.errors import exit_on_user_error
+from common.image_io import image_size
+from common.manifest import read_samples
+from datasets.pack import array_shapes, pack, packed_bytes
+from datasets.packed import verify_packed
 from datasets.sample_world import write_sample_world
 
 EXAMPLES = """  python -m datasets sample runs/sample/world
-  python -m datasets sample /tmp/tiny --faces 24 --test-faces 8 --photo-size 128"""
+  python -m datasets sample /tmp/tiny --faces 24 --test-faces 8 --photo-size 128
+  python -m datasets pack runs/sample/aligned runs/sample/packed
+  python -m datasets verify runs/sample/packed"""
 
 
 @exit_on_user_error
@@ -17,6 +24,13 @@ def main() -> None:
     """Parse the command line, then do the one thing that was asked for."""
     arguments = parser("Work with data sets.", EXAMPLES)
     commands = arguments.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_sample(commands)
+    _add_pack(commands)
+    options = arguments.parse_args()
+    {"sample": _sample, "pack": _pack, "verify": _verify}[options.command](options)
+
+
+def _add_sample(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     sample = commands.add_parser(
         "sample", help="draw photos, labels, landmarks, occluders and a test set by code, in the published layouts"
     )
@@ -27,7 +41,22 @@ def main() -> None:
     sample.add_argument("--seed", type=int, default=0, help="another seed draws another world (%(default)s)")
     sample.add_argument("--dry-run", action="store_true", help="say what would be written, and stop")
     add_processes(sample)
-    options = arguments.parse_args()
+
+
+def _add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    pack_ = commands.add_parser(
+        "pack", help="pack a folder of face_align or occlusion_gen into memory-mapped arrays; train.py reads both"
+    )
+    pack_.add_argument("prepared", type=Path, metavar="PREPARED", help="folder with a manifest.jsonl")
+    pack_.add_argument("out", type=Path, metavar="OUT", help="folder to write; an interrupted one is finished")
+    pack_.add_argument("--dry-run", action="store_true", help="say what would be written, and stop")
+    add_processes(pack_)
+    verify = commands.add_parser("verify", help="read a packed folder whole and compare its checksums")
+    verify.add_argument("packed", type=Path, metavar="PACKED", help="folder written by pack")
+    verify.add_argument("--dry-run", action="store_true", help="say what would be read, and stop")
+
+
+def _sample(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(f"would draw {options.faces} + {options.test_faces} faces of {options.photo_size} px into {options.out}")
         return
@@ -41,6 +70,23 @@ def main() -> None:
     )
     counts = ", ".join(f"{name} {count}" for name, count in written["counts"].items())
     print(f"{options.out}: {'already there' if written['reused'] else 'drawn'}; files: {counts}")
+
+
+def _pack(options: argparse.Namespace) -> None:
+    if options.dry_run:
+        rows = read_samples(options.prepared)
+        shapes = array_shapes(rows, image_size(options.prepared / rows[0]["files"]["image"]))
+        print(f"would pack {shapes} ({packed_bytes(shapes) / 1e6:.1f} MB) into {options.out}")
+        return
+    packed = pack(options.prepared, options.out, threads=options.processes)
+    print(f"{options.out}: {'packed' if packed else 'already there'}; train on it with prepared: {options.out}")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    if options.dry_run:
+        print(f"would read all arrays in {options.packed}")
+        return
+    verify_packed(options.packed)
 
 
 if __name__ == "__main__":

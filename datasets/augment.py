@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import random
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import UserError
 from common.geometry import Affine, apply_to_image, compose, scaling
+from common.labels import exchange_sides
 from configs.schema import AugmentSection
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for the newest version
@@ -31,7 +34,13 @@ class Augmenter:
     photometric: A.Compose
 
     def __call__(
-        self, rng: np.random.Generator, *, image: Image8, masks: NDArray[np.uint8], size: int
+        self,
+        rng: np.random.Generator,
+        *,
+        image: Image8,
+        masks: NDArray[np.uint8],
+        size: int,
+        parts_channel: int | None = None,
     ) -> tuple[Image8, NDArray[np.uint8]]:
         """Return image (S, S, 3) and masks (S, S, C) after a random warp and random photometric changes.
 
@@ -39,10 +48,15 @@ class Augmenter:
             image: (H, W, 3) uint8 RGB.
             masks: (H, W, C) uint8, 0 to 255.
             size: side S of the result in pixels.
+            parts_channel: which of the masks holds class ids, whose left and right change places in a mirror.
         """
         matrix = self._draw_warp(rng, image.shape[:2], size)
         seed = int(rng.integers(2**31))
         image, masks = warp(matrix, image=image, masks=masks, size=size)
+        if parts_channel is not None and np.linalg.det(matrix[:, :2]) < 0:
+            masks[..., parts_channel] = exchange_sides(masks[..., parts_channel])
+        # One generator for all steps: `set_random_seed` would give each its own with the same seed, and then the
+        # rarer ones only ever happen together with all that are more frequent.
         self.photometric.set_random_state(np.random.default_rng(seed), random.Random(seed))
         return self.photometric(image=image)["image"], masks
 
@@ -50,11 +64,17 @@ class Augmenter:
         section = self.section
         flip = rng.random() < section.flip_share
         angle = math.radians(rng.uniform(-section.rotation_deg, section.rotation_deg))
+        if section.rotation_share < 1 and rng.random() >= section.rotation_share:
+            angle = 0.0
         scale = rng.uniform(*section.scale)
-        shift = rng.uniform(-section.translation, section.translation, 2) * size
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         mirrored = -1.0 if flip else 1.0
         linear = np.array([[cosine * mirrored, -sine], [sine * mirrored, cosine]])
+        if section.legacy_translation:
+            # Published as a step of the sampling grid, in half sides: content goes the other way, turned and scaled.
+            shift = -linear @ np.full(2, rng.uniform(0, section.translation) * (size - 1) / 2)
+        else:
+            shift = rng.uniform(-section.translation, section.translation, 2) * size
         centre = np.full(2, (size - 1) / 2)
         about_centre = np.hstack([linear, (centre + shift - linear @ centre)[:, None]])
         return compose(about_centre, scaling(source_size, (size, size)))
@@ -107,18 +127,45 @@ def _noise_field(side_px: int) -> NDArray[np.float32]:
 
 
 def build_augmenter(section: AugmentSection) -> Augmenter:
-    """Return the augmenter that the configuration describes."""
-    steps: list[Any] = [
-        A.ColorJitter(
-            brightness=(1 - section.brightness, 1 + section.brightness),
-            contrast=(1 - section.contrast, 1 + section.contrast),
-            saturation=(1 - section.saturation, 1 + section.saturation),
-            hue=(-section.hue, section.hue),
-            p=section.photometric_share,
-        ),
+    """Return the augmenter that the configuration describes.
+
+    Raises:
+        UserError: the installed albumentations does not know an argument, which it would only warn of.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return Augmenter(section, A.Compose([*_colour_steps(section), *_damage_steps(section)]))
+    except UserWarning as warning:
+        raise UserError(f"albumentations {A.__version__} does not do as told ({warning}); install 2.0.8") from warning
+
+
+def _colour_steps(section: AugmentSection) -> list[Any]:
+    share = section.photometric_share
+    ranges = {
+        "brightness": (1 - section.brightness, 1 + section.brightness),
+        "contrast": (1 - section.contrast, 1 + section.contrast),
+        "saturation": (1 - section.saturation, 1 + section.saturation),
+        "hue": (-section.hue, section.hue),
+    }
+    if section.photometric_mode == "together":
+        return [A.ColorJitter(**ranges, p=share)]
+    still = {"brightness": (1.0, 1.0), "contrast": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": (0.0, 0.0)}
+    brightness = A.RandomBrightnessContrast(
+        brightness_limit=section.brightness, contrast_limit=0.0, brightness_by_max=True, p=share
+    )
+    contrast = A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=section.contrast, p=share)
+    return [
+        brightness,
+        contrast,
+        *(A.ColorJitter(**{**still, name: ranges[name]}, p=share) for name in ("saturation", "hue")),
+    ]
+
+
+def _damage_steps(section: AugmentSection) -> list[Any]:
+    return [
         A.ToGray(p=section.grey_share),
         A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 7))], p=section.blur_share),
         A.ImageCompression(quality_range=(40, 95), p=section.jpeg_share),
         SensorNoise(std_range=(0.01, 0.06), p=section.noise_share),
     ]
-    return Augmenter(section, A.Compose(steps))

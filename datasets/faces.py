@@ -11,10 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from common.errors import RecordError
 from common.geometry import scaling
-from common.image_io import read_image, read_label
-from common.labels import FacePolicy, full_mask, known_mask, still_visible_mask
+from common.labels import PART_ID, FacePolicy, full_mask, known_mask, still_visible_mask
 from common.sample import Sample
 from common.seeding import ORDER_STREAM, generator
 from datasets.augment import Augmenter, warp
@@ -24,6 +22,10 @@ Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 Key = tuple[int, int]
+
+# What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
+PARSED = np.arange(256, dtype=np.uint8)
+PARSED[[PART_ID["hand"], PART_ID["object"], PART_ID["shape"]]] = PART_ID["background"]
 
 
 class Occluded(Protocol):
@@ -62,6 +64,8 @@ class FaceOcclusionDataset(Dataset[Sample]):
         stream: keeps training and validation draws apart, see `common.seeding`.
         synthesise: puts occluders on records that ask for it; None leaves all as they are.
         augment: random changes; None only resizes.
+        parts: whether samples carry class ids after occlusion. A worn mask keeps its id 19; hands, objects and shapes
+            become background (`PARSED`), as sets for face parsing label them.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         stream: int,
         synthesise: Synthesise | None = None,
         augment: Augmenter | None = None,
+        parts: bool = False,
     ) -> None:
         self.records = records
         self.size = size
@@ -82,6 +87,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         self.stream = stream
         self.synthesise = synthesise
         self.augment = augment
+        self.parts = parts
 
     def __len__(self) -> int:
         return len(self.records)
@@ -97,37 +103,37 @@ class FaceOcclusionDataset(Dataset[Sample]):
         rng = generator(self.seed, self.stream, epoch, index)
         image, masks = self._load(record, rng)
         if self.augment is not None:
-            image, masks = self.augment(rng, image=image, masks=masks, size=self.size)
+            channel = masks.shape[2] - 1 if self.parts else None
+            image, masks = self.augment(rng, image=image, masks=masks, size=self.size, parts_channel=channel)
         else:
             image, masks = _resize(image, masks, self.size)
+        masks, ids = (np.ascontiguousarray(masks[..., :-1]), masks[..., -1]) if self.parts else (masks, None)
         return Sample(
             image=torch.from_numpy(np.stack(cv2.split(image))),
             visible=torch.from_numpy(cv2.extractChannel(masks, 0)[None]),
             full=torch.from_numpy(cv2.extractChannel(masks, 1)[None]),
             valid=_valid(masks, self.size),
             id=record.id,
+            parts=None if ids is None else torch.from_numpy(PARSED[ids][None]),
         )
 
     def _load(self, record: FaceRecord, rng: np.random.Generator) -> tuple[Image8, Image8]:
-        """Return image (H, W, 3) and masks (H, W, 2), or (H, W, 4) where something is unknown; see `_stack`."""
-        image, label = read_image(record.image), read_label(record.label)
-        if image.shape[:2] != label.shape:
-            raise RecordError(
-                f"{record.label}: label is {label.shape} but its image is {image.shape[:2]} (height, width); run the "
-                "command that prepared the folder again",
-                outcome="bad_label",
-            )
+        """Return image (H, W, 3) and masks (H, W, C): those of `_stack`, and last the class ids if they are wanted."""
+        image, label, parts, hidden = record.read()
         if record.occlude and self.synthesise is not None:
             landmarks = None if record.landmarks is None else np.array(record.landmarks)
             occluded = self.synthesise(rng, image=image, label=label, landmarks=landmarks)
             known = known_mask(occluded.label, occluded.parts, self.policy)
-            return occluded.image, _stack(occluded.visible, occluded.full, known, full_known=occluded.full_known)
-        parts = label if record.parts is None else read_label(record.parts)
-        visible = still_visible_mask(label, parts, self.policy).astype(np.uint8) * np.uint8(255)
-        if record.hidden is not None:
-            visible = cv2.min(visible, 255 - read_label(record.hidden))
-        known = known_mask(label, parts, self.policy)
-        return image, _stack(visible, full_mask(parts, self.policy), known, full_known=record.full_known)
+            masks = _stack(occluded.visible, occluded.full, known, full_known=occluded.full_known)
+            image, label = occluded.image, occluded.label
+        else:
+            before = label if parts is None else parts
+            visible = still_visible_mask(label, before, self.policy).astype(np.uint8) * np.uint8(255)
+            if hidden is not None:
+                visible = cv2.min(visible, 255 - hidden)
+            known = known_mask(label, before, self.policy)
+            masks = _stack(visible, full_mask(before, self.policy), known, full_known=record.full_known)
+        return image, np.dstack([masks, label]) if self.parts else masks
 
 
 def _stack(visible: Image8, full: Mask, known: Mask | None, *, full_known: bool) -> Image8:
@@ -190,12 +196,14 @@ def start_worker(_: int) -> None:
 
 def collate(samples: Sequence[Sample]) -> Sample:
     """Return a batch: tensors stacked along a leading axis N, ids joined by newlines."""
+    parts = [sample.parts for sample in samples if sample.parts is not None]
     return Sample(
         image=torch.stack([sample.image for sample in samples]),  # (N, 3, S, S)
         visible=torch.stack([sample.visible for sample in samples]),  # (N, 1, S, S)
         full=torch.stack([sample.full for sample in samples]),  # (N, 1, S, S)
         valid=torch.stack([sample.valid for sample in samples]),  # (N, 2, S, S)
         id="\n".join(sample.id for sample in samples),
+        parts=torch.stack(parts) if parts else None,  # (N, 1, S, S)
     )
 
 

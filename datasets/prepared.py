@@ -2,16 +2,29 @@
 
 FOLDER/manifest.jsonl
 FOLDER/images/{id}.jpg   FOLDER/labels/{id}.png   [FOLDER/parts/{id}.png   FOLDER/hidden/{id}.png]
+
+or the same packed into arrays by `python -m datasets pack`, see `datasets.packed`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from common.errors import UserError
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import RecordError, UserError
+from common.image_io import image_size, read_image, read_label
+from common.labels import PART_NAMES
 from common.manifest import FILE_NAME, Row, read_samples, sha256
 from configs.schema import PreparedSet
+from datasets.packed import Packed, is_packed, open_packed
+
+Image8 = NDArray[np.uint8]
+TEST_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,22 @@ class Crop:
 
     method: str
     template: str
+
+
+class Stored(NamedTuple):
+    """What is stored of a face.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        label: (H, W) uint8 class ids.
+        parts: (H, W) uint8 class ids before occlusion; None where nothing was put on.
+        hidden: (H, W) uint8, hidden share of each pixel; None without soft labels.
+    """
+
+    image: Image8
+    label: Image8
+    parts: Image8 | None
+    hidden: Image8 | None
 
 
 @dataclass(frozen=True)
@@ -36,6 +65,8 @@ class FaceRecord:
         subject: person or photo, for checks of splits.
         full_known: whether it is known what the face would be without its occluder.
         landmarks: (68, 2) points of the crop as nested tuples, None where the manifest has none.
+        packed: arrays that hold the files' content at `row`, None where the files themselves are there.
+        row: place in `packed`.
     """
 
     id: str
@@ -47,6 +78,30 @@ class FaceRecord:
     subject: str
     landmarks: tuple[tuple[float, float], ...] | None = None
     full_known: bool = True
+    packed: Packed | None = None
+    row: int = 0
+
+    def read(self) -> Stored:
+        """Return image and label maps.
+
+        Raises:
+            RecordError: a file is damaged, the sizes differ, or there are ids that no part has.
+        """
+        stored = Stored(
+            image=self._pixels("images", self.image, read_image),
+            label=self._pixels("labels", self.label, read_label),
+            parts=None if self.parts is None else self._pixels("parts", self.parts, read_label),
+            hidden=None if self.hidden is None else self._pixels("hidden", self.hidden, read_label),
+        )
+        _check_stored(stored, self)
+        return stored
+
+    def _pixels(self, name: str, path: Path, read: Callable[[Path], Image8]) -> Image8:
+        return read(path) if self.packed is None else self.packed.read(name, self.row)
+
+    def side_px(self) -> int:
+        """Return the longer side of the image."""
+        return max(image_size(self.image) if self.packed is None else self.packed.size)
 
 
 @dataclass(frozen=True)
@@ -63,35 +118,35 @@ class FaceSet:
     crop: Crop
     manifests: dict[str, str]
 
+    @property
+    def side_px(self) -> int:
+        """Longer side of the first image; all of a folder are alike."""
+        return self.records[0].side_px()
 
-def build_face_set(sections: dict[str, PreparedSet]) -> FaceSet:
+
+def build_face_set(sections: dict[str, PreparedSet], *, judges: bool = False) -> FaceSet:
     """Return the samples of all prepared sets together.
 
+    Args:
+        judges: whether the set chooses a checkpoint, which no sample of a test split may.
+
     Raises:
-        UserError: a manifest cannot be read, files are missing, or the sets were cut in different ways.
+        UserError: a manifest cannot be read, files are missing, the sets were cut in different ways, or a test set
+            would judge.
     """
     records: list[FaceRecord] = []
     crops: dict[str, Crop] = {}
     manifests: dict[str, str] = {}
     for name, section in sections.items():
         rows = read_samples(section.prepared, split=section.split)[: section.limit]
+        if judges:
+            _check_judge(section.prepared, rows)
         crops[name] = Crop(**rows[0]["crop"])
         manifests[str(section.prepared / FILE_NAME)] = sha256(section.prepared / FILE_NAME)
-        for row in rows:
-            files = {key: section.prepared / path for key, path in row["files"].items()}
-            record = FaceRecord(
-                id=f"{name}/{row['id']}",
-                image=files["image"],
-                label=files["label"],
-                parts=files.get("parts"),
-                hidden=files.get("hidden"),
-                occlude=section.occlude,
-                subject=str(row["subject"]),
-                landmarks=_landmarks(row),
-                full_known=bool(row.get("full_known", True)),
-            )
-            records.append(record)
-    missing = [str(path) for record in records for path in (record.image, record.label) if not path.exists()]
+        packed = open_packed(section.prepared) if is_packed(section.prepared) else None
+        records += [_record(name, section, row, packed) for row in rows]
+    files = [path for record in records if record.packed is None for path in (record.image, record.label)]
+    missing = [str(path) for path in files if not path.exists()]
     if missing:
         raise UserError(
             f"{len(missing)} files named by a manifest are missing, e.g. {missing[:3]}; run the command that prepared "
@@ -100,6 +155,49 @@ def build_face_set(sections: dict[str, PreparedSet]) -> FaceSet:
     if len(set(crops.values())) > 1:
         raise UserError(f"the sets were cut in different ways and cannot be mixed: {crops}; align them alike")
     return FaceSet(records, next(iter(crops.values())), manifests)
+
+
+def _record(name: str, section: PreparedSet, row: Row, packed: Packed | None) -> FaceRecord:
+    files = {key: section.prepared / path for key, path in row["files"].items()}
+    return FaceRecord(
+        id=f"{name}/{row['id']}",
+        image=files["image"],
+        label=files["label"],
+        parts=files.get("parts"),
+        hidden=files.get("hidden"),
+        occlude=section.occlude,
+        subject=str(row["subject"]),
+        landmarks=_landmarks(row),
+        full_known=bool(row.get("full_known", True)),
+        packed=packed,
+        row=0 if packed is None else packed.rows[row["id"]],
+    )
+
+
+def _check_judge(folder: Path, rows: list[Row]) -> None:
+    tests = [row["id"] for row in rows if row.get("split") == TEST_SPLIT]
+    if tests:
+        raise UserError(
+            f"{folder}: {len(tests)} of {len(rows)} samples for validation are of split {TEST_SPLIT!r}, e.g. "
+            f"{tests[:3]}; a test set never chooses a checkpoint: set validation.set.split to another one"
+        )
+
+
+def _check_stored(stored: Stored, record: FaceRecord) -> None:
+    if stored.image.shape[:2] != stored.label.shape:
+        raise RecordError(
+            f"{record.label}: label is {stored.label.shape} but its image is {stored.image.shape[:2]} (height, "
+            "width); run the command that prepared the folder again",
+            outcome="bad_label",
+        )
+    for path, label in ((record.label, stored.label), (record.parts, stored.parts)):
+        largest = 0 if label is None else int(label.max(initial=0))
+        if largest >= len(PART_NAMES):
+            raise RecordError(
+                f"{path}: holds the class id {largest}, known are 0 to {len(PART_NAMES) - 1}. "
+                "A mask of 0 and 255 is no label map: run the command that prepared the folder again",
+                outcome="bad_label",
+            )
 
 
 def _landmarks(row: Row) -> tuple[tuple[float, float], ...] | None:

@@ -35,12 +35,13 @@ def test_command_names_things_that_exist(words: list[str]) -> None:
             assert f'"{word}"' in entry_point(words).read_text()
 
 
-SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.sh") if path.name != "environment.sh")  # sourced
+SOURCED = ("environment.sh", "common.sh")
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts").rglob("*.sh") if path.name not in SOURCED)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("option", ["--help", "--dry-run"])
 def test_scripts_answer_without_doing_anything(script: str, option: str) -> None:
-    done = subprocess.run(["bash", f"scripts/{script}", option], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", script, option], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -3,21 +3,25 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import multiprocessing
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from common.checkpoint import load_state
+from common.checkpoint import load_last_state, load_state
 from common.config import load_config
-from common.image_io import read_image
+from common.image_io import read_image, read_label, write_label
 from configs.schema import TrainJob
 from models.predictor import Predictor
 from models.weights import Preprocessing, load_weights
@@ -25,6 +29,7 @@ from tests.tiny_world import HOLDOUT, World
 
 train = importlib.import_module("train")
 REPOSITORY = Path(__file__).resolve().parent.parent
+LATEST, OLDER = train.LATEST, train.OLDER
 Main = Callable[..., int]
 
 
@@ -66,7 +71,8 @@ def config(world: World, prepared: Path, tmp_path: Path) -> Path:
         },
         "model": {"encoder": "mobilenet_v2", "decoder_channels": [16, 8, 8, 8, 4]},
         "train": {
-            "images": 8, "batch_size": 2, "warmup_images": 2, "workers": 0, "threads": 1, "precision": "32-true",
+            "images": 8, "batch_size": 2, "schedule": {"warmup_images": 2}, "workers": 0, "threads": 1,
+            "precision": "32-true",
             "ema_half_life_images": 8,
         },
     }  # fmt: skip
@@ -110,32 +116,82 @@ def test_a_run_leaves_what_it_should(config: Path, tmp_path: Path, main: Main) -
     assert len(metrics(run, "validation")) == 1
 
 
-def test_a_killed_run_goes_on_to_the_very_same_weights(config: Path, tmp_path: Path, main: Main) -> None:
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    overrides = ["train.images=48"]
-    process = start(config, f"run_dir={killed}", *overrides)
-    state = killed / "checkpoints" / "latest.pt"
+def run_until_killed(arguments: list[str], *, images: int, delay_s: float) -> None:
+    """Run the script in a process of its own and kill it once `images` were seen and `delay_s` has gone by."""
+    run = Path(next(text for text in arguments if text.startswith("run_dir=")).partition("=")[2])
+    process = multiprocessing.get_context("fork").Process(target=in_child, args=(arguments,))
+    process.start()
     deadline = time.monotonic() + 120
-    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    reached = load_state(state)["progress"]["images"]
-    assert 0 < reached < 48
+    while process.is_alive() and time.monotonic() < deadline:
+        rows = metrics(run, "train") if (run / "metrics.jsonl").exists() else []
+        if rows and rows[-1]["images"] >= images:
+            break
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    process.kill()
+    process.join(timeout=60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def in_child(arguments: list[str]) -> None:
+    sys.argv = ["train.py", *arguments]
+    train.main()
+
+
+def same(one: Any, two: Any) -> bool:
+    """Return whether two states are equal, bit by bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[name], two[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return bool(one == two)
+
+
+def test_a_run_that_is_killed_three_times_goes_on_to_the_very_same_weights(
+    config: Path, tmp_path: Path, main: Main
+) -> None:
+    """Random moments, most of them within an epoch; states lie between validations."""
+    overrides = [
+        "train.images=60", "train.save_every_images=6", "validation.every_images=20", "train.log_every_images=2",
+    ]  # fmt: skip
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    rng, reached = np.random.default_rng(), [0]
+    for third in range(3):
+        images, delay_s = int(rng.integers(6 + 16 * third, 12 + 16 * third)), float(rng.uniform(0, 0.05))
+        print(f"kill at {images} images + {delay_s:.3f} s")
+        run_until_killed([str(config), f"run_dir={killed}", *overrides], images=images, delay_s=delay_s)
+        reached.append(load_last_state(killed / LATEST, older=killed / OLDER)["progress"]["images"])
+    assert reached == sorted(reached)
+    assert 0 < reached[1] < 60
     assert main(config, f"run_dir={killed}", *overrides) == 0
     assert main(config, f"run_dir={whole}", *overrides) == 0
-    assert metrics(killed, "validation")[-1] == metrics(whole, "validation")[-1]
-    one, two = (load_file(run / "checkpoints" / "latest.safetensors") for run in (killed, whole))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
-    resumed, uninterrupted = (load_state(run / "checkpoints" / "latest.pt") for run in (killed, whole))
-    for part in ("network", "average"):
-        assert all(torch.equal(resumed[part][name], tensor) for name, tensor in uninterrupted[part].items())
-    assert torch.equal(resumed["torch_rng"], uninterrupted["torch_rng"])
-    for part in ("images", "best_face_iou", "bad_steps"):
-        assert resumed["progress"][part] == uninterrupted["progress"][part]
-    best = [load_file(run / "checkpoints" / "best.safetensors") for run in (killed, whole)]
-    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+    states = [load_state(run / LATEST) for run in (killed, whole)]
+    for part in ("network", "average", "optimiser", "generators", "progress"):
+        assert same(states[0][part], states[1][part]), part
+    assert metrics(killed, "validation") == metrics(whole, "validation")
+    assert [row["loss"] for row in metrics(killed, "train")] == [row["loss"] for row in metrics(whole, "train")]
+    for name in ("latest", "best"):
+        one, two = (load_file(run / "checkpoints" / f"{name}.safetensors") for run in (killed, whole))
+        assert same(one, two), name
+
+
+def test_a_damaged_state_costs_no_more_than_the_way_from_the_one_before(
+    config: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    overrides = ["train.images=16", "train.save_every_images=4"]
+    run_until_killed([str(config), f"run_dir={cut}", "train.log_every_images=2", *overrides], images=10, delay_s=0)
+    latest = cut / LATEST
+    latest.write_bytes(latest.read_bytes()[: latest.stat().st_size // 2])
+    assert main(config, f"run_dir={cut}", "train.log_every_images=2", *overrides) == 0
+    assert main(config, f"run_dir={whole}", *overrides) == 0
+    assert same(load_state(cut / LATEST)["network"], load_state(whole / LATEST)["network"])
+    assert (cut / "checkpoints" / "damaged_latest.pt").exists()
+    assert {path.name for path in (whole / "checkpoints").iterdir()} == {
+        "latest.pt", "previous.pt", "latest.safetensors", "best.safetensors",
+    }  # fmt: skip
 
 
 def test_a_run_repeats_itself_and_workers_change_nothing(config: Path, tmp_path: Path, main: Main) -> None:
@@ -152,11 +208,11 @@ def test_a_run_is_not_resumed_under_another_configuration(
     config: Path, main: Main, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(config, "train.images=4") == 0
-    assert main(config, "train.images=8", "train.learning_rate=0.5") == 2
+    assert main(config, "train.images=8", "train.optimiser.learning_rate=0.5") == 2
     text = capsys.readouterr().err
     assert "holds a run of another configuration" in text
     assert "train.images: 4 -> 8" in text
-    assert "train.learning_rate: 0.001 -> 0.5" in text
+    assert "train.optimiser.learning_rate: 0.001 -> 0.5" in text
 
 
 def test_a_mistake_before_the_first_step_can_be_mended(
@@ -182,20 +238,29 @@ def test_a_bad_step_is_skipped_counted_and_leaves_no_trace(
     state = load_state(tmp_path / "run" / "checkpoints" / "latest.pt")
     assert state["progress"]["bad_steps"] == 1
     assert state["progress"]["images"] == 8
-    for part in ("network", "average"):
-        assert all(torch.isfinite(tensor).all() for tensor in state[part].values())
+    for part in (state["network"], state["average"]["module"]):
+        assert all(torch.isfinite(tensor).all() for tensor in part.values())
     assert "step skipped at 4 images" in (tmp_path / "run" / "log.txt").read_text()
     assert all(row["loss"] < 10 for row in metrics(tmp_path / "run", "validation"))
+    (line,) = (tmp_path / "run" / "bad_steps.jsonl").read_text().splitlines()
+    skipped = json.loads(line)
+    assert (skipped["images"], len(skipped["samples"])) == (4, 2)
+    assert all(name.startswith("faces/") for name in skipped["samples"])
 
 
 def test_a_run_that_diverges_stops_and_names_the_samples(
     config: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overrides = ["train.learning_rate=1e30", "train.images=40", "validation.every_images=40", "train.max_bad_steps=3"]
+    overrides = [
+        "train.optimiser.learning_rate=1e30",
+        "train.images=40",
+        "validation.every_images=40",
+        "train.max_bad_steps=3",
+    ]
     assert main(config, *overrides) == 2
     text = capsys.readouterr().err
     assert "3 steps in a row had no finite loss" in text
-    assert "train.learning_rate" in text
+    assert "train.optimiser.learning_rate" in text
     assert "faces/" in text
     assert not (tmp_path / "run" / "checkpoints").exists()
 
@@ -203,7 +268,14 @@ def test_a_run_that_diverges_stops_and_names_the_samples(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["train.learnig_rate=1"], "train.learnig_rate: unknown key; did you mean 'learning_rate'?"),
+        (
+            ["train.optimiser.learnig_rate=1"],
+            "train.optimiser.learnig_rate: unknown key; did you mean 'learning_rate'?",
+        ),
+        (["validation.set.split=test"], "a test set never chooses a checkpoint"),
+        (["train.accumulate=3"], "must be a multiple of accumulate (3)"),
+        (["train.schedule.kind=steps"], "milestones_images must be given for kind: steps"),
+        (["train.schedule.milestones_images=[5]"], "milestones_images must be given for kind: steps, and for no other"),
         (["validation.set.split=train"], "share samples"),
         (["train_sets.faces.split=null"], "share samples"),
         (["train.images=1"], "batch_size"),
@@ -235,6 +307,95 @@ def test_nobody_is_in_training_and_validation(
 def test_a_dry_run_writes_nothing(config: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(config, "--dry-run") == 0
     text = capsys.readouterr().out
-    assert "for 4 steps of 2 on 4 faces, validate on 2" in text
+    assert "for 4 steps of 2 on 4 faces (2.0 epochs), validate on 2" in text
+    assert "GFLOP an image forward" in text
+    assert "PFLOP in all; 1 processes x 1 passes x 2 images a step" in text
     assert "encoder: mobilenet_v2" in text
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_may_be_a_single_image(config: Path, main: Main) -> None:
+    assert main(config, "train.batch_size=1", "train.images=2", "size=64") == 0
+
+
+def test_a_single_value_for_batch_normalisation_is_told(
+    config: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(config, "train.batch_size=2", "train.accumulate=2", "train.images=2", "size=32") == 2
+    assert "raise train.batch_size to 2 or more a process and pass" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copied(prepared: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(prepared, tmp_path / "copied")
+
+
+def test_class_ids_that_no_part_has_are_told_with_their_file(
+    config: Path, copied: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / "labels" / "2.png"
+    label = read_label(path)
+    label[0, 0] = 255
+    write_label(path, label)
+    assert main(config, f"train_sets.faces.prepared={copied}") == 2
+    assert f"{path}: holds the class id 255, known are 0 to 22" in capsys.readouterr().err
+
+
+def test_faces_without_a_face_do_no_harm(config: Path, copied: Path, tmp_path: Path, main: Main) -> None:
+    for path in (copied / "labels").iterdir():
+        write_label(path, np.zeros_like(read_label(path)))
+    assert main(config, f"train_sets.faces.prepared={copied}", f"validation.set.prepared={copied}") == 0
+    state = load_state(tmp_path / "run" / LATEST)
+    assert state["progress"]["bad_steps"] == 0
+    assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
+
+
+def test_a_set_with_test_samples_does_not_judge(
+    config: Path, copied: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = copied / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"split": "val"', '"split": "test"'))
+    assert main(config, f"validation.set.prepared={copied}", "validation.set.split=null") == 2
+    assert "2 of 6 samples for validation are of split 'test'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_go_on_with_other_data(
+    config: Path, copied: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [f"train_sets.faces.prepared={copied}", "train.images=4"]
+    assert main(config, *overrides) == 0
+    manifest = copied / "manifest.jsonl"
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:5]))
+    assert main(config, *overrides) == 2
+    assert f"these manifests have changed since the run began: {manifest}" in capsys.readouterr().err
+
+
+def test_several_seeds_are_told_with_mean_and_deviation(
+    config: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(config, "train.images=4", "--seeds", "3", "5") == 0
+    content = json.loads((tmp_path / "run" / "seeds.json").read_text())
+    found = {seed: metrics(tmp_path / "run" / f"seed_{seed}", "validation")[-1]["face_iou"] for seed in ("3", "5")}
+    assert content["face_iou"] == pytest.approx(found, abs=1e-6)
+    assert found["3"] != found["5"]
+    assert content["mean"] == pytest.approx(np.mean(list(found.values())), abs=1e-6)
+    assert content["standard_deviation"] == pytest.approx(np.std(list(found.values()), ddof=1), abs=1e-6)
+    printed = capsys.readouterr().out
+    assert f"| mean of 2 | {content['mean']:.4f} ± {content['standard_deviation']:.4f} |" in printed
+    assert main(config, "train.images=4", "--seeds", "3", "5") == 0  # finished runs are taken as they are
+    assert json.loads((tmp_path / "run" / "seeds.json").read_text()) == content
+
+
+def test_waiting_for_samples_is_told(config: Path, tmp_path: Path, main: Main) -> None:
+    assert main(config, "train.log_every_images=4") == 0
+    rows = metrics(tmp_path / "run", "train")
+    assert [row["images"] for row in rows] == [4, 8]
+    assert all(0 < row["waiting_share"] < 1 and row["images_per_s"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_other_optimisers_and_no_clipping(config: Path, tmp_path: Path, main: Main, kind: str) -> None:
+    overrides = [f"train.optimiser.kind={kind}", "train.gradient_clip=null", "train.schedule.kind=poly"]
+    assert main(config, "train.images=4", *overrides) == 0
+    assert metrics(tmp_path / "run", "validation")[-1]["images"] == 4

@@ -13,7 +13,14 @@ from configs.schema.occluder import NatOccSection, OccluderSection, PlacedSectio
 from configs.schema.occlusion import CoverageSection, OcclusionJob, OcclusionSection, WholeImageSection
 from configs.schema.pasting import HandPasteSection, PasteSection, PoolSection, RealSection
 from configs.schema.shared import DataSection, FaceSection, PreparedSet
-from configs.schema.training import AugmentSection, OptimiserSection, TrainJob, ValidationSection
+from configs.schema.training import (
+    AugmentSection,
+    OptimiserSection,
+    ScheduleSection,
+    TrainJob,
+    TrainSection,
+    ValidationSection,
+)
 
 __all__ = [
     "AlignJob",
@@ -42,8 +49,10 @@ __all__ = [
     "PreparedSet",
     "RandOccSection",
     "RealSection",
+    "ScheduleSection",
     "SourceSection",
     "TrainJob",
+    "TrainSection",
     "ValidationSection",
     "WholeImageSection",
     "loss_problem",

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from common.config import Section, load_config
-from common.run_dir import append_metrics, git_state, new_run_dir, open_run_dir
+from common.run_dir import append_bad_step, append_metrics, git_state, new_run_dir, open_run_dir, rewind_metrics
 
 
 class Job(Section):
@@ -35,3 +35,17 @@ def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
 
 def test_new_runs_have_date_and_name(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d{8}-\d{6}_try", new_run_dir(tmp_path, "try").name)
+
+
+def test_a_run_that_goes_on_forgets_what_it_will_tell_again(tmp_path: Path) -> None:
+    rewind_metrics(tmp_path, 8)  # nothing there yet
+    for images in (4, 8, 12):
+        append_metrics(tmp_path, {"images": images})
+        append_bad_step(tmp_path, images=images, loss=float("nan"), samples=["a/1", "a/2"])
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"images": 1')  # cut off by a kill
+    rewind_metrics(tmp_path, 8)
+    for name in ("metrics.jsonl", "bad_steps.jsonl"):
+        rows = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        assert [row["images"] for row in rows] == [4, 8]
+    assert rows[0] == {"images": 4, "loss": "nan", "samples": ["a/1", "a/2"]}

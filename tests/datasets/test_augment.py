@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from common.errors import UserError
+from common.labels import PART_ID, mirror
 from configs.schema import AugmentSection
+from datasets import augment
 from datasets.augment import build_augmenter
 
 STILL = {"flip_share": 0.0, "rotation_deg": 0.0, "scale": (1.0, 1.0), "translation": 0.0}
@@ -52,6 +55,10 @@ def test_nothing_changes_when_all_is_off() -> None:
         {"photometric_share": 1.0, "contrast": 0.5},
         {"photometric_share": 1.0, "saturation": 0.5},
         {"photometric_share": 1.0, "hue": 0.2},
+        {"photometric_share": 1.0, "photometric_mode": "each", "brightness": 0.5},
+        {"photometric_share": 1.0, "photometric_mode": "each", "contrast": 0.5},
+        {"photometric_share": 1.0, "photometric_mode": "each", "saturation": 0.5},
+        {"photometric_share": 1.0, "photometric_mode": "each", "hue": 0.2},
         {"grey_share": 1.0},
         {"blur_share": 1.0},
         {"jpeg_share": 1.0},
@@ -61,7 +68,7 @@ def test_nothing_changes_when_all_is_off() -> None:
         {"scale": (0.7, 0.8)},
         {"translation": 0.2},
     ],
-    ids=lambda options: "-".join(options),
+    ids=lambda options: "-".join(map(str, options)),
 )
 def test_every_setting_takes_effect(options: dict[str, object]) -> None:
     results = [changed(seed, **options) for seed in range(6)]
@@ -154,3 +161,95 @@ def test_input_and_global_generators_are_left_alone() -> None:
     assert (PHOTO.tobytes(), MASKS.tobytes()) == before
     assert np.random.get_state()[1].tolist() == state[0]
     assert torch.equal(torch.get_rng_state(), state[1])
+
+
+def test_changes_are_drawn_independently() -> None:
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, "grey_share": 0.5, "noise_share": 0.5}))
+    smooth = np.full((SIDE, SIDE, 3), (140, 110, 100), np.uint8)
+    rng = np.random.default_rng(0)
+    images = [augmenter(rng, image=smooth, masks=MASKS, size=SIDE)[0].astype(int) for _ in range(300)]
+    grey = np.array([np.ptp(image.mean(axis=(0, 1))) < 10 for image in images])
+    noisy = np.array([image.std(axis=(0, 1)).max() > 1 for image in images])
+    assert grey.mean() == pytest.approx(0.5, abs=0.08)
+    assert noisy.mean() == pytest.approx(0.5, abs=0.08)
+    assert (grey & noisy).mean() == pytest.approx(0.25, abs=0.08)
+
+
+EACH = {"photometric_mode": "each", "photometric_share": 1.0}
+
+
+def test_each_by_itself_does_what_photometric_distortion_does() -> None:
+    """Brightness is added, contrast is a factor about black, saturation and hue leave what they should."""
+    image = np.clip(PHOTO, 60, 180)
+    added = [changed(seed, image=image, brightness=32 / 255, **EACH)[0].astype(int) - image for seed in range(40)]
+    assert all(np.ptp(difference) <= 2 for difference in added)  # one number for all pixels
+    means = np.array([difference.mean() for difference in added])
+    assert means.min() >= -32.5
+    assert means.max() <= 32.5
+    assert np.ptp(means) > 48
+    factors = np.array([changed(seed, image=image, contrast=0.3, **EACH)[0].mean() for seed in range(40)])
+    ratios = [changed(seed, image=image, contrast=0.3, **EACH)[0] / image for seed in range(5)]
+    assert all(np.ptp(ratio) < 0.03 for ratio in ratios)
+    assert factors.min() / image.mean() == pytest.approx(0.7, abs=0.05)
+    assert factors.max() / image.mean() == pytest.approx(1.3, abs=0.05)
+    grey = np.repeat(image[..., :1], 3, axis=2)
+    for options in ({"saturation": 0.5}, {"hue": 0.1}):
+        assert abs(changed(3, image=grey, **options, **EACH)[0].astype(int) - grey).max() <= 1
+
+
+def test_each_has_a_share_of_its_own() -> None:
+    """Half the samples in each of two that commute with a look: brightness moves the mean, saturation the spread."""
+    options = {**EACH, "photometric_share": 0.5, "brightness": 0.1, "saturation": 0.5}
+    image = np.full((8, 8, 3), (140, 110, 100), np.uint8)
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, **options}))
+    rng = np.random.default_rng(0)
+    results = [augmenter(rng, image=image, masks=MASKS[:8, :8], size=8)[0].astype(int) for _ in range(400)]
+    brighter = np.array([result.mean() for result in results]) - image.mean()
+    colour = np.array([np.ptp(result[0, 0]) for result in results])
+    both = (abs(brighter) > 2) & (abs(colour - 40) > 2)
+    assert np.mean(abs(brighter) > 2) == pytest.approx(0.5 * 23.5 / 25.5, abs=0.08)
+    assert np.mean(both) == pytest.approx(0.21, abs=0.08)
+
+
+def test_an_argument_that_albumentations_does_not_know_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    compression = augment.A.ImageCompression
+    monkeypatch.setattr(augment.A, "ImageCompression", lambda **options: compression(quality_lower=40, **options))
+    with pytest.raises(UserError, match=r"does not do as told .*quality_lower"):
+        build_augmenter(AugmentSection())
+
+
+def mean_shift(masks: np.ndarray) -> np.ndarray:
+    return np.argwhere(masks[..., 0]).mean(axis=0) - np.argwhere(MASKS[..., 0]).mean(axis=0)
+
+
+def test_the_legacy_translation_moves_up_and_never_down() -> None:
+    shifts = np.array([mean_shift(changed(seed, translation=0.1, legacy_translation=True)[1]) for seed in range(200)])
+    largest = 0.1 * (SIDE - 1) / 2
+    assert_allclose(shifts[:, 0], shifts[:, 1], atol=0.6)  # one number for both axes
+    assert shifts.max() <= 0.5
+    assert shifts.min() == pytest.approx(-largest, abs=0.6)
+    flipped = np.array(
+        [changed(seed, translation=0.1, legacy_translation=True, flip_share=1.0)[1] for seed in range(100)]
+    )
+    mirrored = np.array([mean_shift(masks[:, ::-1]) for masks in flipped])
+    assert mirrored[:, 0].max() <= 0.5  # still up, and to the other side
+    assert_allclose(mirrored[:, 0], mirrored[:, 1], atol=0.6)
+
+
+def test_only_a_share_is_turned() -> None:
+    turned = [(changed(seed, rotation_deg=40.0, rotation_share=0.3)[1] != MASKS).any() for seed in range(200)]
+    assert np.mean(turned) == pytest.approx(0.3, abs=0.1)
+
+
+def test_left_and_right_parts_change_places_in_a_mirror() -> None:
+    left, right = PART_ID["l_eye"], PART_ID["r_eye"]
+    parts = np.zeros((SIDE, SIDE, 3), np.uint8)
+    parts[10:20, 8:16], parts[10:20, 30:38] = left, right
+    augmenter = build_augmenter(AugmentSection(**{**NOTHING, "flip_share": 1.0}))
+    _, found = augmenter(np.random.default_rng(0), image=PHOTO, masks=parts, size=SIDE, parts_channel=2)
+    assert_array_equal(found[..., 1], parts[:, ::-1, 1])
+    assert_array_equal(found[..., 2], mirror(parts[..., 2]))
+    assert found[12, 12, 2] == left  # the left side of the picture is again what it was called
+    augmenter = build_augmenter(AugmentSection(**NOTHING))
+    _, found = augmenter(np.random.default_rng(0), image=PHOTO, masks=parts, size=SIDE, parts_channel=2)
+    assert_array_equal(found, parts)

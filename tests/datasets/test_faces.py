@@ -17,7 +17,7 @@ from common.labels import PART_ID, FacePolicy, visible_mask
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
 from configs.schema import AugmentSection, NatOccSection, OcclusionSection, PreparedSet, RandOccSection
 from datasets.augment import build_augmenter
-from datasets.faces import FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
+from datasets.faces import PARSED, FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
 from datasets.prepared import FaceRecord, build_face_set
 from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
 from tests.tiny_world import HOLDOUT, World
@@ -234,3 +234,44 @@ def test_orders_differ_between_epochs_and_seeds() -> None:
         return [index for _, index in ImageStream(40, seed=seed, start=40 * epoch, stop=40 * (epoch + 1))]
 
     assert len({tuple(order(*key)) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}) == 4
+
+
+def test_parts_are_the_classes_after_occlusion(dataset: FaceOcclusionDataset, synthesiser: Synthesiser) -> None:
+    plain = FaceOcclusionDataset(dataset.records, size=64, policy=POLICY, seed=0, stream=VALIDATION_STREAM, parts=True)
+    sample, label = plain[0, 1], read_label(dataset.records[1].label)
+    assert sample.parts is not None
+    assert (sample.parts.shape, sample.parts.dtype) == ((1, 64, 64), torch.uint8)
+    assert (sample.parts[0].numpy() == label).all()
+    options = {"size": 64, "policy": POLICY, "seed": 3, "stream": TRAIN_STREAM, "synthesise": synthesiser}
+    occluded = FaceOcclusionDataset(dataset.records, parts=True, **options)
+    without = FaceOcclusionDataset(dataset.records, **options)
+    hidden = 0
+    for index in range(6):
+        sample, label = occluded[0, index], read_label(dataset.records[index].label)
+        assert sample.parts is not None
+        behind = (sample.full > sample.visible)[0].numpy()
+        assert (sample.parts[0].numpy()[behind] == 0).all()  # hands and shapes are background to a parser
+        changed = sample.parts[0].numpy() != label
+        assert (sample.parts[0].numpy()[changed] == 0).all()
+        hidden += int(behind.sum())
+        assert as_bytes(without[0, index])[:4] == as_bytes(sample)[:4]
+        assert without[0, index].parts is None
+    assert hidden > 100
+
+
+def test_a_worn_mask_stays_a_class_of_a_parser() -> None:
+    ids = np.array([PART_ID[name] for name in ("skin", "mask", "hand", "object", "shape")])
+    assert PARSED[ids].tolist() == [1, 19, 0, 0, 0]
+    assert (PARSED[:20] == np.arange(20)).all()
+
+
+def test_parts_are_augmented_with_the_rest(records: list[FaceRecord]) -> None:
+    options = {"size": 64, "policy": POLICY, "seed": 3, "stream": TRAIN_STREAM}
+    dataset = FaceOcclusionDataset(records, parts=True, augment=build_augmenter(AugmentSection()), **options)
+    for index in range(6):
+        sample = dataset[0, index]
+        assert sample.parts is not None
+        assert (visible_mask(sample.parts[0].numpy(), POLICY) == sample.visible[0].bool().numpy()).all()
+    batch = collate([dataset[0, 0], dataset[0, 1]])
+    assert batch.parts is not None
+    assert batch.parts.shape == (2, 1, 64, 64)
