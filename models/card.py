@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,10 +44,15 @@ class Preprocessing:
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Return the input (N, 3, S, S) float32 for images (N, 3, S, S) uint8 RGB, on their device."""
         scale = 255 / self.value_range
-        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1) * scale
-        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1) * scale
+        mean, std = (_per_channel(values, scale, images.device) for values in (self.mean, self.std))
         ordered = images.flip(1) if self.colour_order == "BGR" else images
         return (ordered.float() - mean) / std
+
+
+@functools.lru_cache(maxsize=32)
+def _per_channel(values: Triple, scale: float, device: torch.device) -> torch.Tensor:
+    """Return scaled values as (1, 3, 1, 1) on `device`; kept, since making them anew lets the CPU wait for a GPU."""
+    return torch.tensor(values, device=device).view(1, 3, 1, 1) * scale
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ def changed(dies_at: int | None) -> Iterator[None]:
     """Let trainings build such networks, and let process 1 be killed before the step after `dies_at` images."""
     build, take_step = train.build_network, learner.Learner.take_step
 
-    def build_network(section: Any, **options: Any) -> Any:
-        network, *rest = build(section, **options)
+    def build_network(*arguments: Any, **options: Any) -> Any:
+        network, *rest = build(*arguments, **options)
         return without_batch_statistics(network), *rest
 
     def take_or_die(self: Any, *arguments: Any, **options: Any) -> Any:
