@@ -176,10 +176,9 @@ def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matri
         return warped
     sigma_px = 0.03 * max(height, width)
     blurred = _strong_blur(warped, sigma_px)
-    distance_px = cv2.distanceTransform((inside == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    share = np.clip(distance_px / (2 * sigma_px), 0.0, 1.0)
-    share = share if warped.ndim == 2 else share[..., None]
-    return np.rint(warped + share * (blurred.astype(np.float32) - warped)).astype(np.uint8)
+    distance_px = cv2.distanceTransform(cv2.bitwise_not(inside), cv2.DIST_L2, 5)
+    share = cv2.min(distance_px * np.float32(1 / (2 * sigma_px)), 1.0)
+    return cv2.blendLinear(blurred, warped, share, 1 - share).reshape(warped.shape)
 
 
 def _box_blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:

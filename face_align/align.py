@@ -213,4 +213,5 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _rounded(values: Affine, *, digits: int = 9) -> list[list[float]]:
-    return [[round(float(value), digits) for value in row] for row in np.asarray(values)]
+    rounded: list[list[float]] = np.round(np.asarray(values, np.float64), digits).tolist()
+    return rounded
