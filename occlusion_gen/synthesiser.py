@@ -13,6 +13,7 @@ import numpy as np
 from common.errors import RecordError
 from common.labels import PART_ID, FacePolicy, mirror
 from configs.schema import OccluderSection, OcclusionSection
+from occlusion_gen.blending.compositing import binary
 from occlusion_gen.blending.degrade import degrade, draw_degradation
 from occlusion_gen.blending.finish import Finish
 from occlusion_gen.coverage import Aim, hidden_share
@@ -126,7 +127,7 @@ class Synthesiser:
                 continue
             region, image[region], mixed, hides = source.finish.apply(layer["finish"], patch, face=face, below=image)
             alpha[region] = _over(alpha[region], mixed)
-            label[region][hides > 127] = source.generator.part
+            cv2.copyTo(np.full(hides.shape, source.generator.part, np.uint8), binary(hides), label[region])
             if self._hides(source.generator):
                 hidden[region] = cv2.max(hidden[region], hides)
         visible = cv2.bitwise_and(255 - hidden, face.visible.view(np.uint8) * np.uint8(255))

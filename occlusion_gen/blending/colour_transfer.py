@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlusion_gen.blending.sliced_transport import SMOOTHING_SHARE, displace, smooth_field
-from occlusion_gen.face import Face, Image8, Mask, Patch
+from occlusion_gen.face import Face, Image8, Mask, Patch, measure_once
 
 TransferKind = Literal["sot", "linear_ot", "reinhard", "sot_published"]
 Colours = NDArray[np.float32]
@@ -53,14 +53,18 @@ def transfer_colours(kind: TransferKind, *, patch: Patch, face: Face, seed: int,
             field *= np.float32(strength)
         return patch._replace(colour=cv2.add(patch.colour, field, dtype=cv2.CV_8U))  # rounds and saturates
     source = _pixels(patch.colour, _sample(np.flatnonzero(opaque), rng))
-    target = _pixels(face.image, _sample(np.flatnonzero(face.visible), rng))
+    target = _pixels(face.image, _sample(_visible_places(face), rng))
     if kind == "linear_ot":
-        moved = cv2.transform(patch.colour, linear_map(source, target))
-    else:
-        moved = _reinhard(patch.colour, source, target)
+        whole_way = linear_map(source, target)
+        return patch._replace(colour=cv2.transform(patch.colour, strength * whole_way + (1 - strength) * np.eye(3, 4)))
+    moved = _reinhard(patch.colour, source, target)
     if strength < 1:
         moved = cv2.addWeighted(moved, strength, patch.colour, 1 - strength, 0)
     return patch._replace(colour=moved)
+
+
+def _visible_places(face: Face) -> NDArray[np.int64]:
+    return measure_once("visible places", lambda it: np.flatnonzero(it.visible), face)
 
 
 def _sliced_field(
@@ -78,7 +82,7 @@ def _sliced_field(
     else:
         places = _sample(np.flatnonzero(opaque), rng)
         source = _pixels(colour, places)
-        target = _pixels(face.image, _sample(np.flatnonzero(face.visible), rng, count=len(places)))
+        target = _pixels(face.image, _sample(_visible_places(face), rng, count=len(places)))
     # Equal colours would be ranked as the sorting routine of the machine happens to leave them.
     source += rng.random(source.shape, np.float32) - np.float32(0.5)
     return smooth_field(

@@ -26,6 +26,7 @@ MAX_SLOPE = 0.6
 MAX_EXPOSURE = 0.5
 MAX_CAST = 0.25
 SHADING_GRID = 8
+LEAST_SHADING = 0.01  # less than a grey level or two
 CONTRAST_BOUNDS = (0.8, 1.25)
 TYPICAL_CAST = np.array([0.12, -0.05, -0.12], np.float32)  # mean over 180 photos of CelebAMask-HQ
 GREY_PHOTO = 6.0  # mean difference of the largest and the smallest channel, below which a photo is taken for grey
@@ -125,19 +126,29 @@ def relight(
         cast = light.chroma - _chroma(colours)
     cast = np.clip(tint * cast, -MAX_CAST, MAX_CAST)
     cast = cast - cast @ LUMINANCE
-    power = ((light.contrast + 0.02) / (float(values.std()) + 0.02)) ** contrast
-    colour = patch.colour
+    power = 1.0
     if contrast > 0:
-        colour = cv2.LUT(colour, _tones(colours.mean(axis=0), float(np.clip(power, *CONTRAST_BOUNDS))))
-    gains = np.exp(_shading(light, patch, shading)[..., None] + (level + cast)).astype(np.float32)  # (g, g, 3)
-    gains = cv2.resize(gains, patch.alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return patch._replace(colour=cv2.multiply(colour, gains, dtype=cv2.CV_8U))
+        ratio = ((light.contrast + 0.02) / (float(values.std()) + 0.02)) ** contrast
+        power = min(max(ratio, CONTRAST_BOUNDS[0]), CONTRAST_BOUNDS[1])
+    colour = cv2.LUT(patch.colour, _tones(colours.mean(axis=0), power, np.exp(level + cast)))
+    return patch._replace(colour=_shade(colour, np.exp(_shading(light, patch, shading))))
 
 
-def _tones(mean: Colours, power: float) -> Image8:
-    """Return a table (256, 1, 3) that keeps black and each channel's mean and raises the ratio to it to `power`."""
-    ratio = np.arange(256, dtype=np.float32)[:, None] / np.maximum(mean, 1)
-    return np.rint(np.clip(mean * ratio**power, 0, 255)).astype(np.uint8)[:, None]
+def _tones(mean: Colours, power: float, gain: Colours) -> Image8:
+    """Return a table (256, 1, 3): black stays, the ratio to each channel's mean is raised to `power`, then `gain`."""
+    values: Colours = np.arange(256, dtype=np.float32)[:, None]
+    raised = values if power == 1 else mean * (values / np.maximum(mean, 1)) ** np.float32(power)
+    return np.rint(np.minimum(raised * gain, 255)).astype(np.uint8)[:, None]
+
+
+def _shade(colour: Image8, gains: Colours) -> Image8:
+    """Return `colour` (h, w, 3) times a coarse field of gains, which 8 bits are fine enough for."""
+    largest = float(gains.max())
+    if largest - float(gains.min()) < LEAST_SHADING:
+        return colour
+    field = np.rint(gains * (255 / largest)).astype(np.uint8)
+    field = cv2.resize(field, (colour.shape[1], colour.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return cv2.multiply(colour, cv2.merge([field] * 3), scale=largest / 255)
 
 
 def match_saturation(colour: Image8, photo: Image8) -> Image8:
