@@ -333,3 +333,18 @@ def test_a_label_map_keeps_only_the_colours_it_uses(tmp_path: Path) -> None:
         assert_array_equal(read_image(tmp_path / "label.png"), PALETTE[ids])
     write_label(tmp_path / "label.png", label % 4)
     assert (tmp_path / "label.png").stat().st_size < label.size / 2
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (17, 31), (64, 48)])
+def test_plain_jpegs_have_the_same_values_from_both_decoders(
+    tmp_path: Path, size: tuple[int, int], subsampling: int
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    path = tmp_path / "a.jpg"
+    Image.fromarray(noise).save(path, quality=90, subsampling=subsampling)
+    with Image.open(path) as image:
+        assert_array_equal(read_image(path), np.asarray(image))
+    path.write_bytes(path.read_bytes() + b"trailing bytes of some camera")
+    with Image.open(path) as image:
+        assert_array_equal(read_image(path), np.asarray(image))
