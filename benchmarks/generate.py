@@ -29,19 +29,28 @@ from occlusion_gen.synthesiser import build_synthesiser
 
 MASK_SIDE_PX = 112
 LOADER_SIDE_PX = 256
-# case -> (file of configs/occlude, generator in it, overrides)
-ON_DISK = {
-    "natocc_hand": ("natocc", "hands", ()),
-    "natocc_objects": ("natocc", "objects", ()),
-    "randocc": ("randocc", "shapes", ()),
-    "natocc_hand_sot": ("natocc", "hands", ("color_transfer=sot", "color_transfer_share=1")),
+WARM_UP_SAMPLES = 1200
+# As the published generators work: nothing is fitted to the photo, or its colours alone.
+PLAIN = ("harmony=null",)
+SOT = (
+    "harmony.color_transfer=sot", "harmony.color_transfer_share=1",
+    *(f"harmony.{step}_share=0" for step in ("light", "white_balance", "sharpness", "noise", "motion_blur", "shadow")),
+)  # fmt: skip
+# case -> (file of configs/occlude, generator in it, overrides); `fitted`: with all that the file asks for
+ON_DISK: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "natocc_hand": ("natocc", "hands", PLAIN),
+    "natocc_objects": ("natocc", "objects", PLAIN),
+    "randocc": ("randocc", "shapes", PLAIN),
+    "natocc_hand_sot": ("natocc", "hands", SOT),
+    "natocc_hand_fitted": ("natocc", "hands", ()),
     "natocc_hand_published": ("natocc_published", "hands", ()),
     "randocc_published": ("randocc_published", "shapes", ()),
 }
-IN_MEMORY = {
+IN_MEMORY: dict[str, tuple[str, tuple[str, ...]]] = {
     "mask_polygon_112": ("mask_polygon_published", ("blurred_share=0",)),
     "mask_polygon_blurred_112": ("mask_polygon_published", ("blurred_share=1",)),
-    "mask_template_112": ("mask_template", ("textures=null",)),
+    "mask_template_112": ("mask_template", ("textures=null", *PLAIN)),
+    "mask_template_fitted_112": ("mask_template", ("textures=null",)),
 }
 
 
@@ -61,26 +70,27 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
         crops = scratch / f"crops{side_px}"
         rows = write_prepared(records, crops, side_px=side_px)
         for name in names:
-            section = occlusion(world, ON_DISK[name][0], only=ON_DISK[name][1], harmony=ON_DISK[name][2])
+            config, only, overrides = ON_DISK[name]
+            section = occlusion(world, config, only=only, overrides=overrides)
             found.append(time_on_disk(f"{name}_{side_px}", section, rows, crops, scratch / f"{name}_{side_px}"))
     faces = [small_face(record, MASK_SIDE_PX) for record in records]
     for name, (config, overrides) in IN_MEMORY.items():
         found.append(time_in_memory(name, occlusion(world, config, only="masks", overrides=overrides), faces))
-    return [*found, time_loader(occlusion(world, "mix"), scratch / f"crops{LOADER_SIDE_PX}")]
+    mix, prepared = occlusion(world, "mix"), scratch / f"crops{LOADER_SIDE_PX}"
+    found.append(time_loader("online_mix_256", mix, prepared))
+    plain = {name: section.model_copy(update={"harmony": None}) for name, section in mix.generators.items()}
+    one = mix.model_copy(update={"generators": plain, "count": (1, 1)})
+    return [*found, time_loader("online_mix_plain_one_256", one, prepared)]
 
 
-def occlusion(
-    world: World, config: str, *, only: str | None = None, harmony: Sequence[str] = (), overrides: Sequence[str] = ()
-) -> OcclusionSection:
+def occlusion(world: World, config: str, *, only: str | None = None, overrides: Sequence[str] = ()) -> OcclusionSection:
     """Return the `occlusion` of a file in configs/occlude on the world's occluders.
 
     Args:
         only: the one generator to keep.
-        harmony: keys of its `harmony` to set.
-        overrides: keys of the generator to set.
+        overrides: keys of that generator to set.
     """
-    keys = [f"occlusion.generators.{only}.harmony.{key}" for key in harmony]
-    keys += [f"occlusion.generators.{only}.{key}" for key in overrides]
+    keys = [f"occlusion.generators.{only}.{key}" for key in overrides]
     path = Path(__file__).resolve().parent.parent / "configs" / "occlude" / f"{config}.yaml"
     patterns = world.textures.parent / "maskface_patterns"
     if config == "mix" and not patterns.is_dir():
@@ -188,7 +198,7 @@ def time_in_memory(case: str, section: OcclusionSection, faces: list[AlignedFace
     return measure(bench="generate", case=case, job=job, floor=floor, n=len(faces))
 
 
-def time_loader(section: OcclusionSection, prepared: Path) -> Measurement:
+def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measurement:
     """Time a training sample, face on disk to uint8 tensors, against decoding the face and one warp."""
     records = build_face_set({"faces": PreparedSet(prepared=prepared)}).records
     policy = FacePolicy()
@@ -201,18 +211,17 @@ def time_loader(section: OcclusionSection, prepared: Path) -> Measurement:
         synthesise=build_synthesiser(section, policy=policy, split="train", max_side_px=LOADER_SIDE_PX),
         augment=build_augmenter(AugmentSection()),
     )
-    for epoch in range(3):
-        for index in range(len(records)):
-            faces[epoch, index]  # reads the occluders
+    for image in range(WARM_UP_SAMPLES):  # reads occluders and draws masks, as the first minute of a training does
+        faces[divmod(image, len(records))]
 
     def floor(index: int) -> None:
         image, label = read_image(records[index].image), read_label(records[index].label)
         warp(np.eye(2, 3), image=image, masks=np.dstack([label, label]), size=LOADER_SIDE_PX)
 
-    epochs = {"seen": 2}
+    epochs = {"seen": WARM_UP_SAMPLES}
 
     def job(index: int) -> None:
         epochs["seen"] += index == 0  # a new draw in each round
         faces[epochs["seen"], index]
 
-    return measure(bench="generate", case="online_mix_256", job=job, floor=floor, n=len(records))
+    return measure(bench="generate", case=case, job=job, floor=floor, n=len(records))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from benchmarks.generate import occlusion
 from benchmarks.timing import ROUNDS, Measurement
 from benchmarks.world import World
 from common.engines import default_processes
@@ -29,10 +30,7 @@ from configs.schema import (
     DataSection,
     LossSection,
     ModelSection,
-    NatOccSection,
-    OcclusionSection,
     PreparedSet,
-    RandOccSection,
     TrainSection,
 )
 from datasets.augment import build_augmenter
@@ -127,21 +125,15 @@ def write_packed(world: World, scratch: Path, *, processes: int) -> Path:
 
 
 def make_loader(world: World, packed: Path, setting: Setting) -> DataLoader[Sample]:
-    """Return endless batches with hands and shapes put on."""
+    """Return endless batches with the occluders of configs/occlude/mix.yaml put on."""
     faces, policy = build_face_set({"faces": PreparedSet(prepared=packed)}), FacePolicy()
-    occlusion = OcclusionSection(
-        generators={
-            "hands": NatOccSection(occluders=world.hands, part="hand"),
-            "shapes": RandOccSection(textures=world.textures),
-        }
-    )
     dataset = FaceOcclusionDataset(
         faces.records,
         size=setting.size,
         policy=policy,
         seed=0,
         stream=TRAIN_STREAM,
-        synthesise=build_synthesiser(occlusion, policy=policy, split="train", max_side_px=faces.side_px),
+        synthesise=build_synthesiser(occlusion(world, "mix"), policy=policy, split="train", max_side_px=faces.side_px),
         augment=build_augmenter(AugmentSection()),
     )
     return DataLoader(
