@@ -9,23 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import RecordError
-from occlusion_gen.templates.fit import PROPER_SEAT, Warp, controls, fit_mask, read_head
-from occlusion_gen.templates.frame import ARC, JAW_PLACES, KEY_PLACES, KEY_POINTS, PLACES, SLACK
+from occlusion_gen.templates.fit import PROPER_SEAT, controls, fit_mask, read_head
+from occlusion_gen.templates.frame import ARC, JAW_PLACES, PLACES, SLACK
+from scripts.measure_mask_fit import six_point_residual
 from tests.occlusion_gen.templates.turned_head import turned_points
 
 LANDMARKS68 = Path(os.environ.get("OCCFACE_DATA") or "nowhere") / "landmarks68" / "pts68"
-
-
-def six_point_residual(points: np.ndarray, warp: Warp) -> float:
-    """Return the mean distance of the six key points from their landmarks, % of the outer-eye distance."""
-    head = read_head(points)
-    places = np.array(list(KEY_PLACES.values()))
-    if warp == "spline":
-        far = places[:, 0] * head.far_side > 0
-        places[far, 0] *= head.far_share
-    found = fit_mask(head, seat=PROPER_SEAT, bulge=0.03, warp=warp).place_px(places)
-    distances = np.linalg.norm(found - points[list(KEY_POINTS.values())], axis=1)
-    return float(100 * distances.mean() / np.linalg.norm(points[36] - points[45]))
 
 
 @given(st.floats(-35, 35))
