@@ -51,6 +51,11 @@ def main() -> None:
     if not paths:
         raise UserError(f"{options.points}: expected a folder with a file of 68 points a face, found none")
     if options.dry_run:
+        print(f"would measure masks on {len(paths)} faces")
+        return
+    faces = [read_landmarks(path) for path in paths]
+    for warp in get_args(Warp):
+        found = np.array([six_point_residual(points, warp) for points in faces])
         middle, high = np.percentile(found, [50, 95])
         print(f"{warp:12} median {middle:5.2f} %   95 % below {high:5.2f} %   n {len(found)}")
 
