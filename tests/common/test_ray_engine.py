@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ class Traced:
 
     def __call__(self, record: FaceRecord) -> Row:
         trace(self.traces, record.id)
-        time.sleep(0.1)
+        time.sleep(0.25)
         return self.work(record)
 
 
@@ -226,13 +227,17 @@ def test_a_node_killed_in_the_middle_costs_nothing(
 
     @dataclass(frozen=True)
     class Killing:
-        """Ray, with a power cut on one of its nodes once a quarter of the rows is there."""
+        """Ray, with a power cut on one of its nodes once there is a row and that node is at work."""
 
         def __call__(self, work: Work, records: Sequence[Record], *, folder: Path) -> Generator[Row, None, None]:
-            for number, row in enumerate(RayEngine()(work, records, folder=folder)):
-                yield row
-                if number == RECORDS // 4:
-                    cluster.kill_second(Path("traces"))
+            # From a thread: the node gets new records only while the rows of the old ones are taken.
+            with ThreadPoolExecutor(1) as pool:
+                killing = None
+                for row in RayEngine()(work, records, folder=folder):
+                    yield row
+                    killing = killing or pool.submit(cluster.kill_second, Path("traces").absolute())
+                assert killing is not None
+                killing.result()
 
     faces = read_samples(prepared)
     records = [FaceRecord(f"face{index}", index, faces[index % len(faces)]) for index in range(RECORDS)]
