@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import RecordError
 from common.labels import FacePolicy, face_masks
 
 Image8 = NDArray[np.uint8]
@@ -129,6 +130,20 @@ def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Po
     """Return the face that generators work on; see `Face` for shapes."""
     visible, full = face_masks(label, policy)
     return Face(image, label, visible, full, bounding_box(visible), landmarks, {})
+
+
+def landmarks_of_face(face: Face) -> Points:
+    """Return the 68 points (68, 2) of a face.
+
+    Raises:
+        RecordError: it has none (outcome "no_landmarks").
+    """
+    if face.landmarks is None:
+        raise RecordError(
+            "what is worn needs the 68 landmarks of the face, found none; align with landmarks, or leave this face out",
+            outcome="no_landmarks",
+        )
+    return face.landmarks
 
 
 def measure_once(name: str, measure: Callable[[Face], Found], face: Face) -> Found:

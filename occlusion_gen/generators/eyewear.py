@@ -15,7 +15,7 @@ from occlusion_gen.blending.compositing import binary, empty_patch, warp_to_patc
 from occlusion_gen.eyewear.drawing import hair_and_skin, paint_glasses
 from occlusion_gen.eyewear.head import Camera, fit_camera
 from occlusion_gen.eyewear.shapes import FRONT_Z_MM, HINGE_X_MM, PANTOSCOPIC_SLOPE, SHAPES, Shape, outlines
-from occlusion_gen.face import Face, Params, Patch
+from occlusion_gen.face import Face, Params, Patch, landmarks_of_face
 from occlusion_gen.occluders.library import OccluderLibrary, Split, open_occluders
 
 Style = Literal["sunglasses", "clear"]
@@ -101,10 +101,9 @@ class Eyewear:
 
     def patch(self, params: Params, face: Face) -> Patch:
         """Return the glasses in the frame of the face; equal parameters give equal bytes."""
-        assert face.landmarks is not None
         if (face.label == PART_ID["eye_g"]).any():
             return empty_patch(slice(0, 0), slice(0, 0))
-        camera = _turned(fit_camera(face.landmarks), params["roll_deg"])
+        camera = _turned(fit_camera(landmarks_of_face(face)), params["roll_deg"])
         if self.library is not None:
             return self._label(self._from_file(params, face, camera))
         shape = _sized(SHAPES[params["shape"]], params, clear=self.style == "clear")

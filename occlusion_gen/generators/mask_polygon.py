@@ -8,10 +8,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from common.errors import RecordError
 from common.labels import PART_ID
 from configs.schema.masks import MaskPolygonSection
-from occlusion_gen.face import Face, Image8, Params, Patch, Points
+from occlusion_gen.face import Face, Image8, Params, Patch, Points, landmarks_of_face
 from occlusion_gen.occluders.library import Split, TextureLibrary, open_textures
 from occlusion_gen.templates.colours import BODIES, draw_colour
 from occlusion_gen.templates.fit import read_head
@@ -57,12 +56,8 @@ class MaskPolygon:
         Raises:
             RecordError: the face has no landmarks (`no_landmarks`), or none that span a face (`bad_landmarks`).
         """
-        if face.landmarks is None:
-            raise RecordError(
-                "masks need the 68 landmarks of the face, found none; align with landmarks, or leave this face out",
-                outcome="no_landmarks",
-            )
-        corners = np.rint(outline(face.landmarks, profile=self.profile)).astype(np.int32)
+        landmarks = landmarks_of_face(face)
+        corners = np.rint(outline(landmarks, profile=self.profile)).astype(np.int32)
         (left, top), (right, bottom) = corners.min(axis=0) - MARGIN_PX, corners.max(axis=0) + MARGIN_PX + 1
         height, width = face.label.shape
         rows = slice(int(min(max(top, 0), height)), int(min(max(bottom, 0), height)))

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import RecordError
 from common.labels import PART_ID
 from configs.schema.masks import MaskTemplateSection
-from occlusion_gen.face import Face, Params, Patch
+from occlusion_gen.face import Face, Params, Patch, landmarks_of_face
 from occlusion_gen.occluders.library import Split, TextureLibrary, open_textures
 from occlusion_gen.templates.colours import BODIES, Rgb, draw_accent, draw_colour, draw_loop_colour
 from occlusion_gen.templates.fit import PROPER_SEAT, Warp, fit_mask, read_head
@@ -101,12 +100,8 @@ class MaskTemplate:
         Raises:
             RecordError: the face has no landmarks (`no_landmarks`), or none that span a face (`bad_landmarks`).
         """
-        if face.landmarks is None:
-            raise RecordError(
-                "masks need the 68 landmarks of the face, found none; align with landmarks, or leave this face out",
-                outcome="no_landmarks",
-            )
-        head = read_head(face.landmarks)
+        landmarks = landmarks_of_face(face)
+        head = read_head(landmarks)
         sheet = self._sheet(params, turn_deg=head.turn_deg)
         if not sheet.whole:
             head = head._replace(far_share=VIEWED_FROM_SIDE)
