@@ -22,14 +22,14 @@ from common.jobs import claim_folder
 from common.labels import FacePolicy
 from common.manifest import sha256
 from common.metrics import count
-from common.scores import ImageScore, Summary, summarise, table, write_per_image, write_summary
 from common.visualize import blend, contact_sheet, show_errors
 from configs.schema import EvalJob, EvalSet
 from datasets.test_sets import TestImage, build_test_set, read_truth
+from evaluation.scores import ImageScore, Summary, summarise, table, write_per_image, write_summary
 from face_align.detect import YuNetDetector, require_yunet
 from face_align.locate import CropRule, Locator, by_detector, by_landmarks, centred_square, whole_photo
-from models.photo_masks import to_patch, to_photo
-from models.predictor import Predictor
+from inference.photo_masks import to_patch, to_photo
+from models.predictor import CropPredictor
 
 EXAMPLES = """  python eval.py configs/sample/eval.yaml weights=runs/sample/train/checkpoints/best.safetensors
   python eval.py configs/mini/eval.yaml weights=FILE device=cuda batch_size=32
@@ -73,7 +73,7 @@ def main() -> None:
         sizes = ", ".join(f"{name} (n = {len(records)})" for name, records in test_sets.items())
         print_dry_run(job, f"would score {job.weights} on {sizes} into {output}")
         return
-    predictor = Predictor.from_file(job.weights, device=job.device)
+    predictor = CropPredictor.from_file(job.weights, device=job.device)
     locators = {name: build_locator(section, predictor) for name, section in job.sets.items()}
     for name in job.sets:
         claim_folder(output / name, claim_of(job, name))
@@ -101,7 +101,7 @@ def claim_of(job: EvalJob, name: str) -> EvalJob:
     return job.model_copy(update={**speed, "sets": {name: job.sets[name]}})
 
 
-def build_locator(section: EvalSet, predictor: Predictor) -> Locator:
+def build_locator(section: EvalSet, predictor: CropPredictor) -> Locator:
     """Return what says where the crop of a photo lies.
 
     Raises:
@@ -122,7 +122,7 @@ def evaluate_set(
     name: str,
     records: Sequence[TestImage],
     *,
-    predictor: Predictor,
+    predictor: CropPredictor,
     locate: Locator,
     job: EvalJob,
     output: Path,
@@ -158,7 +158,7 @@ def evaluate_set(
 
 
 def predict(
-    records: Sequence[TestImage], *, predictor: Predictor, locate: Locator, batch_size: int
+    records: Sequence[TestImage], *, predictor: CropPredictor, locate: Locator, batch_size: int
 ) -> Iterator[Prediction]:
     """Yield the prediction of each record, in order; only the crops of a batch are held at once."""
     crop_size = (predictor.size, predictor.size)

@@ -33,9 +33,9 @@ from common.manifest import Row, sha256
 from common.photo_list import Photo, find_photos
 from face_align.detect import YuNetDetector, find_yunet, yunet_folders
 from face_align.locate import CropRule, Location, Locator, by_detector, by_landmarks, whole_photo
-from models.mask_folder import FACES_NAME, MaskFolder
-from models.photo_masks import KINDS_OF_FULL, SAVED_KINDS, occlusion_ratio, save_photo, to_patch, to_photo
-from models.predictor import Predictor
+from inference.mask_folder import FACES_NAME, MaskFolder
+from inference.photo_masks import KINDS_OF_FULL, SAVED_KINDS, occlusion_ratio, save_photo, to_patch, to_photo
+from models.predictor import CropPredictor
 
 DEFAULT_WEIGHTS = Path(__file__).resolve().parent / "weights" / "occface_default.safetensors"
 PENDING_PIXELS = 64_000_000  # photos that wait for a full batch are held in memory up to this size
@@ -62,7 +62,7 @@ def main() -> None:
     found = find_photos(options.input, leave_out=options.output)
     weights = options.weights or default_weights()
     alignment = check_alignment(options)
-    predictor = Predictor.from_file(weights, device=options.device)
+    predictor = CropPredictor.from_file(weights, device=options.device)
     kinds = chosen_kinds(options.save, predictor)
     settings = {
         "input": str(found.root.resolve()),
@@ -163,7 +163,7 @@ def check_alignment(options: argparse.Namespace) -> str:
     return "yunet"
 
 
-def build_locator(options: argparse.Namespace, predictor: Predictor) -> Locator:
+def build_locator(options: argparse.Namespace, predictor: CropPredictor) -> Locator:
     """Return what says where the crops of a photo lie."""
     rule = CropRule(predictor.method, predictor.template, predictor.size)
     if options.aligned:
@@ -175,7 +175,7 @@ def build_locator(options: argparse.Namespace, predictor: Predictor) -> Locator:
     return by_detector(YuNetDetector(path), rule, max_faces=options.max_faces)
 
 
-def chosen_kinds(asked: tuple[str, ...] | None, predictor: Predictor) -> tuple[str, ...]:
+def chosen_kinds(asked: tuple[str, ...] | None, predictor: CropPredictor) -> tuple[str, ...]:
     """Return what is written for each photo.
 
     Raises:
@@ -188,7 +188,7 @@ def chosen_kinds(asked: tuple[str, ...] | None, predictor: Predictor) -> tuple[s
 
 
 def segment(
-    photos: Sequence[Photo], *, folder: MaskFolder, predictor: Predictor, locate: Locator, batch_size: int
+    photos: Sequence[Photo], *, folder: MaskFolder, predictor: CropPredictor, locate: Locator, batch_size: int
 ) -> Iterator[Row]:
     """Yield the row of each photo after writing its results; faces of several photos share a batch.
 
@@ -208,7 +208,9 @@ def segment(
     yield from finish(pending, folder=folder, predictor=predictor, batch_size=batch_size)
 
 
-def finish(pending: Sequence[Pending], *, folder: MaskFolder, predictor: Predictor, batch_size: int) -> Iterator[Row]:
+def finish(
+    pending: Sequence[Pending], *, folder: MaskFolder, predictor: CropPredictor, batch_size: int
+) -> Iterator[Row]:
     """Yield the rows of photos whose faces were found, after predicting and writing their masks."""
     crop_size = (predictor.size, predictor.size)
     crops = [

@@ -13,8 +13,9 @@ from common.geometry import apply_to_image
 from common.image_io import read_image
 from face_align.crop import photo_to_crop
 from face_align.landmarks import five_points, read_landmarks
+from inference.photo_masks import predict_photo
 from models.network import NetworkSpec, make_network
-from models.predictor import Predictor
+from models.predictor import CropPredictor
 from models.weights import Card, Preprocessing
 
 SIZE = 256
@@ -24,7 +25,7 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
     """Return the speed of reading, cropping, predicting and un-warping single photos with a random U-Net."""
     spec = NetworkSpec("unet", "mobilenet_v2", (256, 128, 64, 32, 16), ("visible", "full"))
     card = Card(spec, Preprocessing(SIZE, "pos3d", "faceocc256"))
-    predictor = Predictor(make_network(spec), card, device="cpu")
+    predictor = CropPredictor(make_network(spec), card, device="cpu")
     records = world.records(n)
     matrices = [
         photo_to_crop(
@@ -41,7 +42,7 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
     ]
 
     def job(index: int) -> None:
-        predictor.predict_photo(read_image(records[index].image), matrices[index])
+        predict_photo(predictor, read_image(records[index].image), matrices[index])
 
     def floor(index: int) -> None:
         predictor.predict_crops(crops[index])

@@ -1,4 +1,4 @@
-"""From photos to probabilities: a network together with its preprocessing."""
+"""From crops to probabilities: a network together with its preprocessing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from common.geometry import Affine, apply_to_image
 from models.device import pick_device
-from models.photo_masks import to_patch, to_photo
 from models.spec import map_names, map_probabilities
 from models.weights import Card, load_weights
 
 
-class Predictor:
+class CropPredictor:
     """Predicts visible and full face; owns the preprocessing that the weights were trained with.
 
     Attributes:
@@ -37,7 +35,7 @@ class Predictor:
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
 
     @classmethod
-    def from_file(cls, path: Path, *, device: str = "auto") -> Predictor:
+    def from_file(cls, path: Path, *, device: str = "auto") -> CropPredictor:
         """Return the predictor of a weights file.
 
         Args:
@@ -68,15 +66,3 @@ class Predictor:
         inputs = self.card.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
         probabilities = map_probabilities(self._network(inputs), self.card.network)  # (N, K, S, S)
         return probabilities.cpu().contiguous().numpy()
-
-    def predict_photo(self, photo: NDArray[np.uint8], photo_to_crop: Affine) -> NDArray[np.float32]:
-        """Return probabilities (K, H, W) float32 in the frame of the photo, 0 outside the crop.
-
-        Args:
-            photo: (H, W, 3) uint8 RGB.
-            photo_to_crop: (2, 3), from the alignment that `method` names.
-        """
-        size = photo.shape[:2]
-        crop = apply_to_image(photo_to_crop, photo, size=(self.size, self.size))
-        answer = self.predict_crops(crop[None])[0]
-        return to_photo([to_patch(answer, photo_to_crop, size)], size, outputs=len(answer))

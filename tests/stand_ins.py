@@ -29,7 +29,7 @@ class ColourPredictor:
 
     @classmethod
     def loader(cls, *outputs: str) -> Callable[..., ColourPredictor]:
-        """Return what replaces `Predictor.from_file`."""
+        """Return what replaces `CropPredictor.from_file`."""
         return lambda path, *, device="auto": cls(outputs or ("visible", "full"))
 
     def predict_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

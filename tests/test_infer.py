@@ -27,7 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run the script in this process with stand-ins for the model and the detector."""
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"a stand-in reads no file")
-    monkeypatch.setattr(infer.Predictor, "from_file", ColourPredictor.loader())
+    monkeypatch.setattr(infer.CropPredictor, "from_file", ColourPredictor.loader())
     monkeypatch.setattr(infer, "YuNetDetector", FixedDetector)
     monkeypatch.setattr(infer, "find_yunet", lambda: Path("none.onnx"))
     monkeypatch.setattr(FixedDetector, "faces", ())
@@ -187,7 +187,7 @@ def test_bad_folders_and_options(
     assert "found a file" in failure(run, capsys, photos, tmp_path / "weights.safetensors", "--aligned")
     assert "known: visible" in failure(run, capsys, photos, tmp_path / "out", "--save", "visble")
     assert "expected a folder" in failure(run, capsys, photos, tmp_path / "out", "--landmarks", tmp_path / "none")
-    monkeypatch.setattr(infer.Predictor, "from_file", ColourPredictor.loader("visible"))
+    monkeypatch.setattr(infer.CropPredictor, "from_file", ColourPredictor.loader("visible"))
     assert "predict visible only" in failure(run, capsys, photos, tmp_path / "out", "--aligned", "--save", "full")
     monkeypatch.setattr(infer, "find_yunet", lambda: None)
     message = failure(run, capsys, photos, tmp_path / "out")

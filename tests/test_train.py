@@ -22,7 +22,7 @@ from common.checkpoint import load_last_state, load_state
 from common.config import load_config
 from common.image_io import read_image, read_label, write_label
 from configs.schema import TrainJob
-from models.predictor import Predictor
+from models.predictor import CropPredictor
 from models.weights import Preprocessing, load_weights
 from tests.tiny_world import HOLDOUT, World
 
@@ -108,7 +108,7 @@ def test_a_run_leaves_what_it_should(config: Path, tmp_path: Path, main: Main) -
     assert row["images"] == 4
     assert 0 <= row["face_iou"] <= 1
     assert read_image(run / "previews" / "images_000000004.jpg").shape == (2 * 160, 4 * 160, 3)
-    predictor = Predictor.from_file(run / "checkpoints" / "best.safetensors", device="cpu")
+    predictor = CropPredictor.from_file(run / "checkpoints" / "best.safetensors", device="cpu")
     assert (predictor.size, predictor.method, predictor.outputs) == (32, "pos3d", ("visible", "full"))
     assert predictor.card.origin["validation"]["face_iou"] == pytest.approx(row["face_iou"], abs=1e-6)
     assert main(run / "config.yaml") == 0  # the same command again: finished, nothing is done

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.predictor import Predictor
+from models.predictor import CropPredictor
 from models.weights import load_weights
 from tests.test_train import Main, config, main, metrics  # noqa: F401 - two are fixtures
 
@@ -46,7 +46,7 @@ def test_two_steps_and_weights_that_predict(kind: str, config: Path, tmp_path: P
     _, card = load_weights(run / "checkpoints" / "best.safetensors")
     assert card.network.auxiliary == bool(model.get("auxiliary"))
     assert card.preprocessing.colour_order == ("BGR" if "caffe" in model.values() else "RGB")
-    predictor = Predictor.from_file(run / "checkpoints" / "best.safetensors", device="cpu")
+    predictor = CropPredictor.from_file(run / "checkpoints" / "best.safetensors", device="cpu")
     assert predictor.outputs == (("visible", "full") if "full" in model["outputs"] else ("visible",))
 
 

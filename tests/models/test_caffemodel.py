@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.errors import UserError
 from models.architectures.fcn8s import FCN8s
 from models.caffemodel import fcn8s_state, fields_of, layers_of, read_caffemodel
-from models.predictor import Predictor
+from models.predictor import CropPredictor
 from models.weights import load_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -176,7 +176,7 @@ def test_the_script_writes_weights_that_know_their_input(tmp_path: Path, monkeyp
     _, card = load_weights(target)
     assert (card.preprocessing.colour_order, card.preprocessing.size, card.network.classes) == ("BGR", 301, 2)
     photo = np.random.default_rng(0).integers(0, 256, (1, 301, 301, 3), dtype=np.uint8)
-    found = Predictor.from_file(target, device="cpu").predict_crops(photo)
+    found = CropPredictor.from_file(target, device="cpu").predict_crops(photo)
     caffe_input = photo[..., ::-1].astype(np.float32) - np.array([104.00699, 116.66877, 122.67892], np.float32)
     with torch.no_grad():
         logits = network(torch.from_numpy(caffe_input.transpose(0, 3, 1, 2).copy()))

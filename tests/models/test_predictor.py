@@ -8,9 +8,10 @@ from numpy.testing import assert_array_equal
 
 from common.errors import UserError
 from common.geometry import apply_to_label, apply_to_points, invert
+from inference.photo_masks import predict_photo
 from models.device import pick_device, pick_precision
 from models.network import NetworkSpec, make_network
-from models.predictor import Predictor
+from models.predictor import CropPredictor
 from models.weights import Card, Preprocessing, save_weights
 
 SIZE = 64
@@ -26,14 +27,14 @@ class RedAndBlue(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
+def predictor() -> CropPredictor:
     torch.manual_seed(0)
-    return Predictor(make_network(SPEC), CARD, device="cpu")
+    return CropPredictor(make_network(SPEC), CARD, device="cpu")
 
 
 @pytest.fixture
-def colours() -> Predictor:
-    return Predictor(RedAndBlue(), CARD, device="cpu")
+def colours() -> CropPredictor:
+    return CropPredictor(RedAndBlue(), CARD, device="cpu")
 
 
 def crops(count: int) -> np.ndarray:
@@ -41,7 +42,7 @@ def crops(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_probabilities_have_the_shape_of_the_contract(predictor: Predictor, count: int) -> None:
+def test_probabilities_have_the_shape_of_the_contract(predictor: CropPredictor, count: int) -> None:
     found = predictor.predict_crops(crops(count))
     assert found.shape == (count, 2, SIZE, SIZE)
     assert found.dtype == np.float32
@@ -49,7 +50,7 @@ def test_probabilities_have_the_shape_of_the_contract(predictor: Predictor, coun
     assert ((found >= 0) & (found <= 1)).all()
 
 
-def test_an_image_scores_the_same_alone_and_in_a_batch(predictor: Predictor) -> None:
+def test_an_image_scores_the_same_alone_and_in_a_batch(predictor: CropPredictor) -> None:
     together = predictor.predict_crops(crops(3))
     assert_array_equal(together, predictor.predict_crops(crops(3)))
     for index in range(3):
@@ -58,10 +59,10 @@ def test_an_image_scores_the_same_alone_and_in_a_batch(predictor: Predictor) -> 
     assert np.ptp(together[:, 0].mean(axis=(1, 2))) > 0
 
 
-def test_a_file_holds_all_that_is_needed(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_file_holds_all_that_is_needed(predictor: CropPredictor, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("weights") / "best.safetensors"
     save_weights(path, predictor._network.state_dict(), CARD)
-    again = Predictor.from_file(path, device="cpu")
+    again = CropPredictor.from_file(path, device="cpu")
     attributes = (again.size, again.method, again.template, again.outputs, again.threshold)
     assert attributes == (SIZE, "similarity5", "faceocc256", ("visible", "full"), 0.3)
     assert_array_equal(again.predict_crops(crops(2)), predictor.predict_crops(crops(2)))
@@ -78,21 +79,21 @@ def test_a_file_holds_all_that_is_needed(predictor: Predictor, tmp_path_factory:
     ],
     ids=["no batch", "float", "size", "channels", "order"],
 )
-def test_crops_of_another_kind_are_refused(predictor: Predictor, wrong: np.ndarray) -> None:
+def test_crops_of_another_kind_are_refused(predictor: CropPredictor, wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected crops \(N, 64, 64, 3\) uint8"):
         predictor.predict_crops(wrong)
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("roll", [0.0, 0.4])
-def test_a_photo_is_answered_in_its_own_frame(colours: Predictor, scale: float, roll: float) -> None:
+def test_a_photo_is_answered_in_its_own_frame(colours: CropPredictor, scale: float, roll: float) -> None:
     """A red square in the photo comes back where it is, whatever the crop's scale and roll."""
     photo = np.zeros((150, 200, 3), np.uint8)
     photo[60:90, 80:130, 0] = 255
     photo[50:100, 80:130, 2] = 255
     linear = scale * np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
     matrix = np.hstack([linear, (31.5 - linear @ [105, 75])[:, None]])
-    found = colours.predict_photo(photo, matrix)
+    found = predict_photo(colours, photo, matrix)
     assert found.shape == (2, 150, 200)
     assert found.dtype == np.float32
     inside = apply_to_label(invert(matrix), np.ones((SIZE, SIZE), np.uint8), size=(150, 200))
@@ -104,10 +105,10 @@ def test_a_photo_is_answered_in_its_own_frame(colours: Predictor, scale: float, 
     assert found[1].sum() > found[0].sum() * 1.05
 
 
-def test_outside_the_crop_there_is_no_face(colours: Predictor) -> None:
+def test_outside_the_crop_there_is_no_face(colours: CropPredictor) -> None:
     photo = np.full((100, 100, 3), 255, np.uint8)
     matrix = np.array([[2.0, 0, -60], [0, 2.0, -60]])
-    found = colours.predict_photo(photo, matrix)
+    found = predict_photo(colours, photo, matrix)
     corners = apply_to_points(np.array([[0.5, 0, 30], [0, 0.5, 30]]), np.array([[0, 0], [63, 63]]))
     assert corners.tolist() == [[30, 30], [61.5, 61.5]]
     assert (found[:, 30:62, 30:62] > 0.99).all()

@@ -11,7 +11,7 @@ from common.errors import UserError
 from common.image_io import write_bytes
 from common.manifest import Row, encode_row, sha256
 from common.photo_list import Photo
-from models.photo_masks import saved_paths
+from inference.photo_masks import saved_paths
 
 SETTINGS_NAME = "infer.json"
 FACES_NAME = "faces.jsonl"

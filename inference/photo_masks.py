@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from common.geometry import Affine, apply_to_map, apply_to_points, invert
+from common.geometry import Affine, apply_to_image, apply_to_map, apply_to_points, invert
 from common.image_io import write_grey, write_image, write_mask
 from common.visualize import blend
+from models.predictor import CropPredictor
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -75,6 +76,20 @@ def to_photo(patches: Iterable[Patch], photo_size: tuple[int, int], *, outputs: 
         region = merged[:, patch.rows, patch.columns]
         np.maximum(region, patch.probabilities, out=region)
     return merged
+
+
+def predict_photo(predictor: CropPredictor, photo: Image8, photo_to_crop: Affine) -> Probabilities:
+    """Return probabilities (K, H, W) float32 in the frame of the photo, 0 outside the crop.
+
+    Args:
+        predictor: of crops.
+        photo: (H, W, 3) uint8 RGB.
+        photo_to_crop: (2, 3), from the alignment that `predictor.method` names.
+    """
+    size = (photo.shape[0], photo.shape[1])
+    crop = apply_to_image(photo_to_crop, photo, size=(predictor.size, predictor.size))
+    answer = predictor.predict_crops(crop[None])[0]
+    return to_photo([to_patch(answer, photo_to_crop, size)], size, outputs=len(answer))
 
 
 def occlusion_ratio(probabilities: Probabilities, *, threshold: float) -> float | None:

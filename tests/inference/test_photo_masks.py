@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.geometry import apply_to_image, apply_to_map, invert, scaling
 from common.image_io import read_image, read_mask
-from models.photo_masks import SAVED_KINDS, occlusion_ratio, save_photo, saved_paths, to_patch, to_photo
+from inference.photo_masks import SAVED_KINDS, occlusion_ratio, save_photo, saved_paths, to_patch, to_photo
 
 SIDE = 32
 
