@@ -24,6 +24,7 @@ from face_align.landmarks import check_frame, five_points
 from face_align.locate import FaceChoice, choose_faces
 from face_align.photo_folders import PhotoFace
 from face_align.sources import AlignRecord, box_of, build_landmarks, landmarks_of, to_photo
+from face_align.sunglasses import mark_sunglasses
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Aligner:
         landmarks: of all photos; None: each record names its own file.
         faces: which face, where a photo has landmarks of several.
         box_scale: see `face_align.crop.photo_to_crop`, as the legacy switches.
+        mark_sunglasses: whether dark glasses become class `object`.
     """
 
     root: Path
@@ -53,6 +55,7 @@ class Aligner:
     box_scale: float = 1.3
     legacy_offsets: bool = False
     legacy_clip: bool = False
+    mark_sunglasses: bool = False
 
     def __call__(self, record: AlignRecord) -> Row:
         """Return the manifest row of `record` after writing its files.
@@ -76,6 +79,8 @@ class Aligner:
         share: dict[str, float] = {}
         if label is not None:
             label_crop = self._label_crop(record, matrix, label, size)
+            if self.mark_sunglasses:
+                label_crop = mark_sunglasses(crop, label_crop)
             files["label"] = f"labels/{record.id}.png"
             share["face_share"] = round(float(visible_mask(label_crop, self.policy).mean()), 4)
             write_label(self.output / files["label"], label_crop)
@@ -194,6 +199,7 @@ def build_aligner(job: AlignJob) -> Aligner:
         box_scale=job.align.box_scale,
         legacy_offsets=job.align.legacy_offsets,
         legacy_clip=job.align.legacy_clip,
+        mark_sunglasses=job.align.mark_sunglasses,
     )
 
 

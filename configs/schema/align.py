@@ -54,6 +54,9 @@ class AlignSection(Section):
         description="what stands outside the photo; legacy: mirrored under a box blur, as in FaceOcc's code",
     )
     box_scale: Annotated[float, Field(gt=0, le=10)] = Field(1.3, description="box: side of the crop / side of the box")
+    mark_sunglasses: bool = Field(
+        False, description="dark glasses become class `object`; CelebAMask-HQ has one class for dark and clear ones"
+    )
     legacy_offsets: bool = Field(False, description="pos3d: one pixel of a 512 px photo higher, as in FaceOcc's code")
     legacy_clip: bool = Field(False, description="bbox: cut at the photo's edges and stretch, as published, not pad")
 
