@@ -6,6 +6,8 @@ import torch
 
 from common.errors import UserError
 
+BF16_CAPABILITIES = ("amx_bf16", "avx512_bf16")
+
 
 def pick_device(name: str) -> torch.device:
     """Return the device called `name`; "auto" is the first GPU, or the CPU.
@@ -27,12 +29,12 @@ def pick_device(name: str) -> torch.device:
 def pick_precision(name: str, device_type: str) -> str:
     """Return the name of a precision of Lightning Fabric.
 
-    "auto" is bf16-mixed where the device multiplies matrices in bfloat16: GPUs that support it, and CPUs with AMX. On
-    other CPUs bfloat16 is emulated and slower than 32 bits.
+    "auto" is bf16-mixed where the device multiplies matrices in bfloat16: GPUs that support it, and CPUs with AMX or
+    AVX-512 BF16. On other CPUs bfloat16 is emulated and slower than 32 bits.
     """
     if name != "auto":
         return name
     if device_type == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16-mixed" if capabilities.get("amx_bf16", False) else "32-true"
+    return "bf16-mixed" if any(capabilities.get(name, False) for name in BF16_CAPABILITIES) else "32-true"

@@ -125,4 +125,14 @@ def test_devices_and_precisions() -> None:
         with pytest.raises(UserError, match=r"'cuda:1': this machine has no CUDA GPU"):
             pick_device("cuda:1")
     assert pick_precision("32-true", "cpu") == "32-true"
-    assert pick_precision("auto", "cpu") in ("bf16-mixed", "32-true")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [("amx_bf16", "bf16-mixed"), ("avx512_bf16", "bf16-mixed"), ("avx512_f", "32-true")],
+)
+def test_cpus_that_compute_in_bfloat16_train_in_it(
+    monkeypatch: pytest.MonkeyPatch, capability: str, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
+    assert pick_precision("auto", "cpu") == precision
