@@ -33,13 +33,14 @@ from configs.schema import TrainJob
 from datasets.augment import build_augmenter
 from datasets.faces import FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
 from datasets.prepared import FaceSet, build_face_set
+from datasets.scenes import build_scenes
 from models.cost import estimate_cost
 from models.learner import Learner, Progress, build_learner
 from models.network import NetworkSpec, build_network, build_spec
 from models.optimiser import learning_rate
 from models.processes import explained_failures, gather, micro_batch, seed_process, share_buffers, start_fabric
 from models.training import VALIDATION_THRESHOLD, Preview, validate
-from models.weights import Card, Preprocessing, make_preprocessing, save_weights
+from models.weights import Card, Preprocessing, make_preprocessing, save_weights, start_from
 from occlusion_gen.synthesiser import build_synthesiser
 
 LATEST, OLDER = "checkpoints/latest.pt", "checkpoints/previous.pt"
@@ -96,6 +97,8 @@ def train(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, he
 
     seed_process(config.seed, rank=0)
     network, spec = build_network(config.model, policy=config.face.policy())
+    if config.model.initial_weights is not None:
+        start_from(config.model.initial_weights, network, spec)
     preprocessing = make_preprocessing(
         config.model.normalisation, size=config.size, method=faces.crop.method, template=faces.crop.template
     )
@@ -188,7 +191,7 @@ def _loaders(
     trainer = FaceOcclusionDataset(
         faces.records, size=config.size, policy=policy, seed=config.seed, stream=TRAIN_STREAM, parts=parts,
         synthesise=build_synthesiser(config.occlusion, policy=policy, split="train", max_side_px=faces.side_px),
-        augment=build_augmenter(config.augment),
+        augment=build_augmenter(config.augment), scenes=build_scenes(config.scenes),
     )  # fmt: skip
     judge = FaceOcclusionDataset(
         held_out.records, size=config.size, policy=policy, seed=config.seed, stream=VALIDATION_STREAM, parts=parts,

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from common.geometry import scaling
-from common.labels import PART_ID, FacePolicy, full_mask, known_mask, still_visible_mask
+from common.labels import OCCLUDER_PARTS, PART_ID, FacePolicy, full_mask, known_mask, still_visible_mask
 from common.sample import Sample
 from common.seeding import ORDER_STREAM, generator
 from datasets.augment import Augmenter, warp
 from datasets.prepared import FaceRecord
+from datasets.scenes import Scenes
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -25,6 +26,7 @@ Key = tuple[int, int]
 
 # What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
 PARSED = np.arange(256, dtype=np.uint8)
+FIRST_OCCLUDER, LAST_OCCLUDER = PART_ID[OCCLUDER_PARTS[0]], PART_ID[OCCLUDER_PARTS[-1]]
 PARSED[[PART_ID["hand"], PART_ID["object"], PART_ID["shape"]]] = PART_ID["background"]
 
 
@@ -64,6 +66,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         stream: keeps training and validation draws apart, see `common.seeding`.
         synthesise: puts occluders on records that ask for it; None leaves all as they are.
         augment: random changes; None only resizes.
+        scenes: makes faces small and puts them elsewhere; None leaves them where they are.
         parts: whether samples carry class ids after occlusion. A worn mask keeps its id 19; hands, objects and shapes
             become background (`PARSED`), as sets for face parsing label them.
     """
@@ -78,6 +81,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         stream: int,
         synthesise: Synthesise | None = None,
         augment: Augmenter | None = None,
+        scenes: Scenes | None = None,
         parts: bool = False,
     ) -> None:
         self.records = records
@@ -87,6 +91,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         self.stream = stream
         self.synthesise = synthesise
         self.augment = augment
+        self.scenes = scenes
         self.parts = parts
 
     def __len__(self) -> int:
@@ -102,6 +107,9 @@ class FaceOcclusionDataset(Dataset[Sample]):
         record = self.records[index]
         rng = generator(self.seed, self.stream, epoch, index)
         image, masks = self._load(record, rng)
+        if self.scenes is not None:
+            known = slice(2, masks.shape[2] - int(self.parts))
+            image, masks = self.scenes(rng, image=image, masks=masks, known=known)
         if self.augment is not None:
             channel = masks.shape[2] - 1 if self.parts else None
             image, masks = self.augment(rng, image=image, masks=masks, size=self.size, parts_channel=channel)
@@ -124,7 +132,9 @@ class FaceOcclusionDataset(Dataset[Sample]):
             landmarks = None if record.landmarks is None else np.array(record.landmarks)
             occluded = self.synthesise(rng, image=image, label=label, landmarks=landmarks)
             known = known_mask(occluded.label, occluded.parts, self.policy)
-            masks = _stack(occluded.visible, occluded.full, known, full_known=occluded.full_known)
+            masks = _stack(
+                occluded.visible, occluded.full, known, _full_known(occluded.parts, face_known=occluded.full_known)
+            )
             image, label = occluded.image, occluded.label
         else:
             before = label if parts is None else parts
@@ -132,16 +142,33 @@ class FaceOcclusionDataset(Dataset[Sample]):
             if hidden is not None:
                 visible = cv2.min(visible, 255 - hidden)
             known = known_mask(label, before, self.policy)
-            masks = _stack(visible, full_mask(before, self.policy), known, full_known=record.full_known)
+            masks = _stack(
+                visible, full_mask(before, self.policy), known, _full_known(before, face_known=record.full_known)
+            )
         return image, np.dstack([masks, label]) if self.parts else masks
 
 
-def _stack(visible: Image8, full: Mask, known: Mask | None, *, full_known: bool) -> Image8:
+def _full_known(before: Image8, *, face_known: bool) -> Mask | None:
+    """Return where it is known whether the face would be there without its occluder, (H, W) bool; None: everywhere.
+
+    Nobody knows what lies behind an occluder that was in the photo from the start.
+
+    Args:
+        before: (H, W) uint8 class ids before anything was put on.
+        face_known: False where nothing is known of the whole face.
+    """
+    if not face_known:
+        return np.zeros(before.shape, np.bool_)
+    real = cv2.inRange(before, FIRST_OCCLUDER, LAST_OCCLUDER)
+    return real == 0 if cv2.countNonZero(real) else None
+
+
+def _stack(visible: Image8, full: Mask, known: Mask | None, full_known: Mask | None) -> Image8:
     """Return masks (H, W, C) uint8 0..255: visible, full and, only where something is unknown, known of each."""
     layers = [visible, full.view(np.uint8) * np.uint8(255)]
-    if known is not None or not full_known:
-        known = np.ones(full.shape, np.bool_) if known is None else known
-        layers += [known.view(np.uint8) * np.uint8(255), np.full(full.shape, 255 * full_known, np.uint8)]
+    if known is not None or full_known is not None:
+        whole = np.ones(full.shape, np.bool_)
+        layers += [(whole if mask is None else mask).view(np.uint8) * np.uint8(255) for mask in (known, full_known)]
     return cv2.merge(layers)
 
 

@@ -16,13 +16,14 @@ from common.image_io import write_bytes
 from models.card import FORMAT, Card, Preprocessing, decode_card, encode_card, make_preprocessing, normalisation
 from models.network import check_size, make_network
 from models.registry import identify, read_registry
+from models.spec import NetworkSpec
 from models.state_files import SAFETENSORS, State, read_safetensors, read_state
 
 HEADER_KEY = "occface"
 
 __all__ = [
     "FORMAT", "HEADER_KEY", "Card", "Preprocessing", "load_weights", "make_preprocessing", "normalisation",
-    "save_weights",
+    "save_weights", "start_from",
 ]  # fmt: skip
 
 
@@ -54,6 +55,18 @@ def load_weights(path: Path) -> tuple[torch.nn.Module, Card]:
     except RuntimeError as error:
         raise UserError(f"{path}: the tensors do not fit the network that the file names: {error}") from error
     return network.eval(), card
+
+
+def start_from(path: Path, network: torch.nn.Module, spec: NetworkSpec) -> None:
+    """Load the weights of a file into a network that shall be trained on.
+
+    Raises:
+        UserError: as `load_weights`, or the file holds another network than `spec`.
+    """
+    trained, card = load_weights(path)
+    if card.network != spec:
+        raise UserError(f"{path}: holds the network {card.network}, the configuration asks for {spec}; make them equal")
+    network.load_state_dict(trained.state_dict())
 
 
 def _read(path: Path) -> tuple[State, Card]:

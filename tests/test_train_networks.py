@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from models.predictor import CropPredictor
@@ -59,3 +60,19 @@ def test_sizes_and_losses_that_do_not_fit_are_told(
     message = capsys.readouterr().err
     assert "size: unet takes multiples of 16 from 32 px on, found 40" in message
     assert "loss.ce judges softmaxes" in message
+
+
+def test_training_goes_on_from_weights_of_the_same_network(
+    config: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step too small to change anything leaves the weights that it started from."""
+    short = ["train.images=4", "train.log_every_images=4", "train.ema_half_life_images=0"]
+    assert main(config, *short) == 0
+    first = tmp_path / "run" / "checkpoints" / "latest.safetensors"
+    still = [*short, "train.optimiser.learning_rate=1e-12", f"model.initial_weights={first}"]
+    assert main(config, *still, f"run_dir={tmp_path / 'more'}") == 0
+    again, _ = load_weights(tmp_path / "more" / "checkpoints" / "latest.safetensors")
+    for name, parameter in load_weights(first)[0].named_parameters():
+        torch.testing.assert_close(again.get_parameter(name), parameter, rtol=0, atol=1e-6)
+    assert main(config, *still, "model.decoder_channels=[8,8,8,8,8]", f"run_dir={tmp_path / 'other'}") == 2
+    assert "the configuration asks for" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from configs.schema.shared import DataSection, FaceSection, PreparedSet
 from configs.schema.training import (
     AugmentSection,
     OptimiserSection,
+    ScenesSection,
     ScheduleSection,
     TrainJob,
     TrainSection,
@@ -49,6 +50,7 @@ __all__ = [
     "PreparedSet",
     "RandOccSection",
     "RealSection",
+    "ScenesSection",
     "ScheduleSection",
     "SourceSection",
     "TrainJob",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -56,6 +57,9 @@ class ModelSection(Section):
     encoder: str = Field("mobilenet_v2", description="encoder name of segmentation-models-pytorch; vgg16 for fcn8s")
     encoder_weights: str | None = Field(
         None, description="null (random), `hub:imagenet` (library's hub), or a file with the encoder's state dict"
+    )
+    initial_weights: Path | None = Field(
+        None, description="a .safetensors file of train.py with the same network, to go on from; null: from the encoder"
     )
     decoder_channels: tuple[Positive, ...] | None = Field(
         None, description="widths: five for unet, deepest first; one for the others, none for fcn8s; null: the usual"

@@ -40,6 +40,27 @@ class AugmentSection(Section):
     noise_share: Share = 0.15
 
 
+class ScenesSection(Section):
+    """Training faces made smaller and put into backgrounds, so that the network can also find faces."""
+
+    share: Share = Field(0.3, description="share of samples that become one or two smaller faces in a scene")
+    empty_share: Share = Field(0.08, description="share of samples that become a background without any face")
+    scale: Range = Field((0.2, 1.0), description="side of the face's crop / side of the scene, log-uniform")
+    textures: Path | None = Field(None, description="folder of pictures without faces, as backgrounds; null: none")
+    cut_outs: Path | None = Field(None, description="folder of RGBA objects, scattered over backgrounds; null: none")
+    holdout_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="share of both folders' files never used, to count false faces on"
+    )
+
+    @model_validator(mode="after")
+    def _shares_and_scale(self) -> ScenesSection:
+        if self.share + self.empty_share > 1:
+            raise ValueError(f"share and empty_share add up to more than 1: {self.share} + {self.empty_share}")
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale must be two numbers in order, above 0 and at most 1, found {list(self.scale)}")
+        return self
+
+
 class OptimiserSection(Section):
     """What turns gradients into steps."""
 
@@ -134,6 +155,7 @@ class TrainJob(Section):
     validation: ValidationSection
     occlusion: OcclusionSection
     augment: AugmentSection = AugmentSection()
+    scenes: ScenesSection | None = Field(None, description="null: every sample is an aligned face")
     model: ModelSection = ModelSection()
     loss: LossSection = LossSection()
     train: TrainSection

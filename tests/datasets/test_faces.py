@@ -275,3 +275,17 @@ def test_parts_are_augmented_with_the_rest(records: list[FaceRecord]) -> None:
     batch = collate([dataset[0, 0], dataset[0, 1]])
     assert batch.parts is not None
     assert batch.parts.shape == (2, 1, 64, 64)
+
+
+def test_what_is_behind_a_real_occluder_is_unknown(tmp_path: Path) -> None:
+    """A mask that was in the photo from the start hides a part of the full face that nobody knows."""
+    label = np.full((SIZE, SIZE), PART_ID["skin"], np.uint8)
+    label[30:] = PART_ID["mask"]
+    write_label(tmp_path / "label.png", label)
+    write_grey(tmp_path / "image.png", label)
+    record = FaceRecord("a", tmp_path / "image.png", tmp_path / "label.png", None, None, False, "a")
+    sample = FaceOcclusionDataset([record], size=SIZE, policy=POLICY, seed=0, stream=TRAIN_STREAM)[0, 0]
+    assert sample.valid[0].all()
+    assert sample.valid[1, :30].all()
+    assert not sample.valid[1, 30:].any()
+    assert (sample.visible[0] == sample.full[0]).all()
