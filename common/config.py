@@ -88,6 +88,15 @@ def load_config(path: Path, schema: type[Schema], overrides: typing.Sequence[str
     return validate(resolved, schema, source=str(path))
 
 
+def outermost_keys(path: Path) -> set[str]:
+    """Return the outermost keys of a configuration file and its parents, which tell what command it is for.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    return {str(key) for layer in _read_with_parents(path) for key in layer}
+
+
 def validate(content: Any, schema: type[Schema], *, source: str) -> Schema:
     """Return `content` (plain mappings, lists and scalars) as an instance of `schema`.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,13 +32,18 @@ from common.labels import PALETTE
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 128_000_000  # above the largest published photo (8192 x 8688), far below a decompression bomb
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, above which it warns, is lower
 # Where Pillow finds an orientation; without any of them, asking for it is a fifth of the time of a small mask.
 HOLDS_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+LOSSY = frozenset({".jpg", ".jpeg", ".webp"})  # black and white are not quite so in these
+FEW_VALUES = 16  # a mask of more values has soft edges; one of fewer holds classes, or something else by mistake
 PNG_LEVEL = 1  # label maps shrink to a few kB at any level; level 1 is several times faster than the default
 # Masks and alphas: rows as they are, runs counted; a third of the time of trying all row filters, and no larger.
 GREY_PNG = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+COLOUR_PNG = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.12
     GREY_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    COLOUR_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -113,16 +118,20 @@ def read_label(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
     return np.array(image, dtype=np.uint8)
 
 
-def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
+def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> Mask:
     """Return the binary mask (H, W) at `path`, told by meaning, not by file mode.
 
     Two-valued files {0, 1}, {0, 15}, {0, 255} are split at any value above 0; everything else (compression noise,
     soft edges, colours, 16 bits) is brought to 8 bits and split at > 127 in any channel. Alpha is ignored.
 
+    Args:
+        strict: refuse lossless files of few values that are not two-valued, e.g. {0, 128, 255}: they mean something
+            that nobody has told.
+
     Raises:
         UnreadableImageError: the file is damaged, or holds other values of at most 127, which look like class ids.
     """
-    found = read_mask_in_box(path, max_pixels=max_pixels)
+    found = read_mask_in_box(path, max_pixels=max_pixels, strict=strict)
     mask = np.zeros(found.size, np.bool_)
     mask[found.box] = found.mask
     return mask
@@ -136,7 +145,7 @@ class MaskInBox(NamedTuple):
     mask: Mask
 
 
-def read_mask_in_box(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskInBox:
+def read_mask_in_box(path: Path, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> MaskInBox:
     """Return what `read_mask` does, but of grey and RGB files only the box that is not black: parts of faces are small.
 
     Raises:
@@ -150,26 +159,28 @@ def read_mask_in_box(path: Path, *, max_pixels: int = MAX_PIXELS) -> MaskInBox:
         grey = np.asarray(inner.convert("L"))
         # Black and white in all channels, as nearly all masks are, is told from a third of the bytes.
         plain = grey.size > 0 and grey.max() == 255 and cv2.countNonZero(cv2.inRange(grey, 1, 254)) == 0
-        mask = grey > 127 if plain else _split(path, np.asarray(inner))
+        mask = grey > 127 if plain else _split(path, np.asarray(inner), strict=strict)
         return MaskInBox(size, np.s_[top:bottom, left:right], mask)
     image = _resolve_palette(image) if image.mode in ("P", "PA") else _mask_to_eight_bit(image)
     channels = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "RGBX") else image)
     if image.mode in ("RGBA", "LA"):
         channels = channels[..., :-1]
-    mask = channels.copy() if channels.dtype == np.bool_ else _split(path, channels)
+    mask = channels.copy() if channels.dtype == np.bool_ else _split(path, channels, strict=strict)
     return MaskInBox(size, np.s_[0 : size[0], 0 : size[1]], mask)
 
 
-def _split(path: Path, channels: NDArray[Any]) -> Mask:
+def _split(path: Path, channels: NDArray[Any], *, strict: bool = False) -> Mask:
     """Return where (H, W) or (H, W, C) uint8 means white, by the rules of `read_mask`."""
     grey: Image8 = functools.reduce(np.maximum, np.moveaxis(channels, 2, 0)) if channels.ndim == 3 else channels
-    if grey.max(initial=0) > 127:
+    if grey.max(initial=0) > 127 and not (strict and path.suffix.lower() not in LOSSY):
         return grey > 127
     values = np.unique(grey)
+    if values.size and values[-1] > 127 and (values.size > FEW_VALUES or set(values.tolist()) <= {0, 255}):
+        return grey > 127
     if values.size == 0 or set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, 15}:
         return grey > 0
     raise UnreadableImageError(
-        f"{path}: expected a mask with values {{0,1}}, {{0,15}} or {{0,255}}, found {values[:8].tolist()}; "
+        f"{path}: expected a mask with values {{0,1}}, {{0,15}} or {{0,255}}, found {values[:FEW_VALUES].tolist()}; "
         "this looks like a label map of class ids: name it as labels, or convert it",
         outcome="not_a_mask",
     )
@@ -191,8 +202,10 @@ def write_image(path: Path, image: Image8, *, quality: int = 95) -> None:
 
 
 def write_rgba(path: Path, rgba: Image8) -> None:
-    """Write RGBA (H, W, 4) uint8, straight alpha, as PNG."""
-    _write(path, Image.fromarray(rgba, "RGBA"))
+    """Write RGBA (H, W, 4) uint8, straight alpha, as PNG, in half of Pillow's time."""
+    written, stream = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), COLOUR_PNG)
+    assert written
+    write_bytes(path, stream.tobytes())
 
 
 def write_mask(path: Path, mask: Mask) -> None:
@@ -238,8 +251,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
-def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+def list_images(folder: Path, *, recursive: bool = False, suffixes: Set[str] = SUFFIXES) -> list[Path]:
     """Return the image files in `folder`, sorted by path, hidden files left out.
+
+    Args:
+        recursive: with its sub-folders.
+        suffixes: of image files, lower case.
 
     Raises:
         UserError: the folder does not exist.
@@ -250,7 +267,7 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     return sorted(
         entry
         for entry in entries
-        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+        if entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
     )
 
 
@@ -264,7 +281,7 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) >= 5
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error
     return (width, height) if turned else (height, width)
 

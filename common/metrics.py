@@ -43,6 +43,11 @@ class Counts(NamedTuple):
         return _ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
 
     @property
+    def background_dice(self) -> float:
+        """F1 score of everything that is not visible face."""
+        return _ratio(2 * self.true_negative, 2 * self.true_negative + self.false_positive + self.false_negative)
+
+    @property
     def precision(self) -> float:
         """Share of the predicted face that is face."""
         return _ratio(self.true_positive, self.true_positive + self.false_positive)
@@ -56,13 +61,6 @@ class Counts(NamedTuple):
     def accuracy(self) -> float:
         """Share of the pixels that are right."""
         return _ratio(self.true_positive + self.true_negative, self.pixels)
-
-
-class Interval(NamedTuple):
-    """Ends of a confidence interval."""
-
-    low: float
-    high: float
 
 
 def count(prediction: Mask, truth: Mask, *, valid: Mask | None = None) -> Counts:
@@ -80,8 +78,10 @@ def count(prediction: Mask, truth: Mask, *, valid: Mask | None = None) -> Counts
     for name, mask in (("prediction", prediction), ("truth", truth), ("valid", valid)):
         if mask.dtype != np.bool_ or mask.shape != truth.shape:
             raise ValueError(f"{name}: expected bool {truth.shape}, found {mask.dtype} {mask.shape}")
-    true_positive = int((prediction & truth & valid).sum())
-    predicted, actual, pixels = int((prediction & valid).sum()), int((truth & valid).sum()), int(valid.sum())
+    scored_truth = truth & valid
+    true_positive = int(np.count_nonzero(prediction & scored_truth))
+    predicted, actual = int(np.count_nonzero(prediction & valid)), int(np.count_nonzero(scored_truth))
+    pixels = int(np.count_nonzero(valid))
     return Counts(
         true_positive, predicted - true_positive, actual - true_positive, pixels - predicted - actual + true_positive
     )
@@ -114,27 +114,6 @@ def per_image_face_iou(counts: Iterable[Counts]) -> float:
     if not scores:
         raise ValueError("the mean over no image is not defined")
     return float(np.mean(scores))
-
-
-def bootstrap_interval(scores: Iterable[float], *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Return the 95 % percentile interval of the mean over images.
-
-    Args:
-        scores: one a image.
-        resamples: how many times the images are drawn with replacement.
-
-    Raises:
-        ValueError: there is no image.
-
-    Source: Efron and Tibshirani 1993, chapter 13.
-    """
-    values = np.asarray(list(scores), dtype=np.float64)
-    if values.size == 0:
-        raise ValueError("the interval over no image is not defined")
-    rng = np.random.default_rng(seed)
-    means = np.array([values[rng.integers(0, values.size, values.size)].mean() for _ in range(resamples)])
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(low), float(high))
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,10 +1,11 @@
-"""The photos that a command is pointed at: one file, a folder with its sub-folders, or a pattern."""
+"""The photos that a command is pointed at: one file, a folder with its sub-folders, a pattern, or a list."""
 
 from __future__ import annotations
 
 import glob
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from common.errors import UserError
 from common.image_io import SUFFIXES, list_images
 
 SHOWN = 5
+LIST_SUFFIX = ".txt"
 
 
 class Photo(NamedTuple):
@@ -38,27 +40,29 @@ class PhotoList(NamedTuple):
     photos: list[Photo]
 
 
-def find_photos(pattern: str, *, leave_out: Path | None = None) -> PhotoList:
-    """Return the photos of a file, a folder (with sub-folders) or a pattern such as "photos/*.jpg", sorted by id.
+def find_photos(pattern: str, *, leave_out: Path | None = None, suffixes: Set[str] = SUFFIXES) -> PhotoList:
+    """Return the photos of a file, a folder (with sub-folders), a pattern or a list file, sorted by id.
 
     Args:
-        pattern: "*", "?", "[...]" and "**" as in a shell, unless a file or folder of that very name exists.
+        pattern: "*", "?", "[...]" and "**" as in a shell, unless a file or folder of that very name exists; or a
+            .txt file with the path of a photo on each line, relative to the file's own folder.
         leave_out: a folder whose images are results, not photos; it may lie in the input, but not be it.
+        suffixes: of the files that are taken from folders and patterns, lower case.
 
     Raises:
         UserError: there is no photo, or two photos would write the same result files.
     """
     path = Path(pattern)
     if path.is_file():
-        root, files = path.parent, [path]
+        root, files = _read_list(path) if path.suffix.lower() == LIST_SUFFIX else (path.parent, [path])
     elif path.is_dir():
-        root, files = path, list_images(path, recursive=True)
+        root, files = path, list_images(path, recursive=True, suffixes=suffixes)
     elif glob.has_magic(pattern):
-        root = _fixed_part(path)
-        found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute patterns, too)
-        files = [file for file in found if file.suffix.lower() in SUFFIXES and file.is_file()]
+        root, files = _fixed_part(path), _matching(pattern, suffixes)
     else:
-        raise UserError(f"{pattern}: no such file or folder; give a photo, a folder, or a pattern in quotes")
+        raise UserError(
+            f"{pattern}: no such file or folder; give a photo, a folder, a pattern in quotes, or a .txt list of photos"
+        )
     if leave_out is not None and not path.is_file():
         files = _outside(leave_out.resolve(), root.resolve(), files)
     if not files:
@@ -66,6 +70,29 @@ def find_photos(pattern: str, *, leave_out: Path | None = None) -> PhotoList:
     photos = sorted(Photo(file.relative_to(root).as_posix(), file) for file in files)
     _check_names(photos)
     return PhotoList(root, photos)
+
+
+def _read_list(path: Path) -> tuple[Path, list[Path]]:
+    """Return the folder that all photos of a list lie in, and the photos; a missing one is told when it is read."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    names = list(dict.fromkeys(line.rstrip("\r") for line in lines if line.strip()))
+    if not names:
+        raise UserError(f"{path}: expected the path of a photo on each line, found an empty file")
+    files = [Path(os.path.abspath(path.parent / name)) for name in names]  # noqa: PTH100 (links stay as they are)
+    return Path(os.path.commonpath([file.parent for file in files])), files
+
+
+def _matching(pattern: str, suffixes: Set[str]) -> list[Path]:
+    """Return the files that a pattern names, each once: links to a folder above would give them again and again."""
+    found = (Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 (absolute patterns, too)
+    files = [file for file in found if file.suffix.lower() in suffixes and file.is_file()]
+    first: dict[Path, Path] = {}
+    for file in sorted(files, key=lambda file: (len(file.parts), file)):
+        first.setdefault(file.resolve(), file)
+    return list(first.values())
 
 
 def _outside(results: Path, root: Path, files: list[Path]) -> list[Path]:

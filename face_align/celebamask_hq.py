@@ -18,18 +18,25 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from common.errors import RecordError, UserError
-from common.image_io import list_images, read_mask_in_box
-from common.labels import CELEBAMASK_PARTS, PART_ID
+from common.celebamask_hq import (
+    IMAGES,
+    MAPPING,
+    MASKS,
+    list_parts,
+    merge_parts,
+    official_split,
+    read_official_split,
+)
+from common.errors import UserError
+from common.image_io import list_images
+from face_align.photo_choice import EVERY_PHOTO, PhotoChoice
 
-IMAGES = "CelebA-HQ-img"
-MASKS = "CelebAMask-HQ-mask-anno"
-MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
-MASKS_PER_FOLDER = 2000
+__all__ = [
+    "IMAGES", "MAPPING", "MASKS", "PhotoRecord", "official_split", "read_celebamask_hq", "read_known_faults",
+    "read_official_split", "read_parts", "resize_label",
+]  # fmt: skip
+
 KNOWN_FAULTS = Path(__file__).with_name("celebamask_hq_faults.yaml")
-
-# First index of CelebA's own validation and test partition.
-FIRST_VALIDATION, FIRST_TEST = 162771, 182638
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ def read_celebamask_hq(
     split: str = "official",
     limit: int | None = None,
     faults: Literal["drop", "keep"] = "keep",
+    choice: PhotoChoice = EVERY_PHOTO,
+    landmarks_needed: bool = True,
 ) -> list[PhotoRecord]:
     """Return the records of the data set in the order of their numbers.
 
@@ -72,13 +81,16 @@ def read_celebamask_hq(
         limit: take only the first so many.
         faults: drop: records of photos with a known fault say so in `fault`. Known are the faults of the official
             30,000 photos, so this does nothing to other splits, whose ids may be their own.
+        choice: which of the photos.
+        landmarks_needed: whether the folder of landmarks has to be there.
 
     Raises:
         UserError: tells everything that is missing at once.
     """
     landmarks = landmarks if landmarks is not None else root / "landmarks"
     split_file = root / (MAPPING if split == "official" else split)
-    missing = [str(path) for path in (root / IMAGES, root / MASKS, landmarks, split_file) if not path.exists()]
+    needed = (root / IMAGES, root / MASKS, *([landmarks] if landmarks_needed else []), split_file)
+    missing = [str(path) for path in needed if not path.exists()]
     if missing:
         raise UserError(
             f"{root}: expected CelebAMask-HQ as published, but these are missing: {', '.join(missing)}. "
@@ -89,11 +101,12 @@ def read_celebamask_hq(
     if not photos or odd:
         raise UserError(f"{root / IMAGES}: expected photos named by number, found {odd[:3] or 'an empty folder'}")
     splits = read_official_split(split_file) if split == "official" else _read_split_csv(split_file)
-    numbers = sorted(int(stem) for stem in photos)[:limit]
+    choice.check(set(photos), told=root / IMAGES)
+    numbers = sorted(int(stem) for stem in photos if choice.takes(stem))[:limit]
     unknown = [number for number in numbers if number not in splits]
     if unknown:
         raise UserError(f"{split_file}: has no row for {len(unknown)} photos, e.g. {unknown[:5]}")
-    parts = _list_parts(root / MASKS)
+    parts = list_parts(root / MASKS)
     fault_of = read_known_faults() if faults == "drop" and split == "official" else {}
     return [
         PhotoRecord(
@@ -119,30 +132,6 @@ def read_known_faults(path: Path = KNOWN_FAULTS) -> dict[int, str]:
     return faults | {second: f"the same photo as {first}" for first, second in listed["duplicates"]}
 
 
-def read_official_split(mapping: Path) -> dict[int, str]:
-    """Return photo number -> "train", "val" or "test", by CelebA's partition of the original photos.
-
-    Raises:
-        UserError: a row is not "idx orig_idx orig_file".
-    """
-    splits: dict[int, str] = {}
-    for number, line in enumerate(mapping.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split()
-        if not fields or (number == 1 and fields[0] == "idx"):
-            continue
-        if len(fields) != 3 or not (fields[0].isdecimal() and fields[1].isdecimal()):
-            raise UserError(f"{mapping}:{number}: expected 'idx orig_idx orig_file', found {line!r}")
-        splits[int(fields[0])] = official_split(int(fields[1]))
-    return splits
-
-
-def official_split(original_index: int) -> str:
-    """Return the split of a photo by its index in CelebA."""
-    if original_index >= FIRST_TEST:
-        return "test"
-    return "val" if original_index >= FIRST_VALIDATION else "train"
-
-
 def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
     """Return the label map (H, W) uint8 of ids of `common.labels`, at the size of the part masks.
 
@@ -151,41 +140,12 @@ def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
     Raises:
         RecordError: `skin` is missing or empty, or the masks of one photo differ in size (outcome "bad_label").
     """
-    label: NDArray[np.uint8] | None = None
-    for name in CELEBAMASK_PARTS:
-        if name not in record.parts:
-            continue
-        part = read_mask_in_box(record.parts[name])
-        if label is None:
-            label = np.zeros(part.size, np.uint8)
-        if part.size != label.shape:
-            raise RecordError(
-                f"{record.parts[name]}: mask is {part.size} but the other parts are {label.shape} (height, width)",
-                outcome="bad_label",
-            )
-        if name == "skin" and not part.mask.any():
-            raise RecordError(f"{record.parts[name]}: the skin mask is empty", outcome="bad_label")
-        label[part.box][part.mask] = PART_ID[name]
-    if label is None or "skin" not in record.parts:
-        raise RecordError(
-            f"{record.image}: has no skin mask; expected {int(record.id):05d}_skin.png under {MASKS}",
-            outcome="bad_label",
-        )
-    return label
+    return merge_parts(record.parts, photo=record.image)
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the label map stretched to (height, width) with nearest neighbour at pixel centres."""
     return cv2.resize(label, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def _list_parts(folder: Path) -> dict[int, dict[str, Path]]:
-    parts: dict[int, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*/*.png")):
-        number, _, part = path.stem.partition("_")
-        if number.isdecimal() and part in PART_ID:
-            parts.setdefault(int(number), {})[part] = path
-    return parts
 
 
 def _read_split_csv(path: Path) -> dict[int, str]:

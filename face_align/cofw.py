@@ -10,8 +10,6 @@ Ids are the file and the number in it, from 1: train_0001, test_0507. The split 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cofw import PHOTOS_OF_LFPW, cofw_files, count_cofw_photos, read_cofw_photo
 from common.errors import UserError
-from common.image_io import MAX_PIXELS, UnreadableImageError
 from face_align.landmark_formats import LandmarkRecord, LandmarkSource
-from face_align.landmark_formats.matlab import optional_module
 from face_align.landmark_formats.source import LandmarkList
 from face_align.photo_folders import LabelKind, PhotoFace, read_split_csv
-
-# Split -> MATLAB's name of the photos.
-PHOTOS = {"train": "IsTr", "test": "IsT"}
-PHOTOS_OF_LFPW = 845  # the first photos of the train file; they have no masks
-DAMAGED = (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError)  # what h5py raises
 
 
 @dataclass(frozen=True)
 class CofwFace(PhotoFace):
-    """A face whose photo is the `number`-th, from 1, of `PHOTOS[part]` in the file `image`."""
+    """A face whose photo is the `number`-th, from 1, of its part in the file `image`."""
 
     part: str
     number: int
@@ -45,20 +37,7 @@ class CofwFace(PhotoFace):
         Raises:
             UnreadableImageError: the file, or what it holds for this photo, is damaged.
         """
-        try:
-            with _photos(self.image, PHOTOS[self.part]) as (content, references):
-                stored = content[references[self.number - 1]]
-                if stored.size > 3 * MAX_PIXELS:
-                    raise ValueError(f"{stored.shape} is above the limit of {MAX_PIXELS} pixels")
-                photo = np.asarray(stored).T  # (H, W) or (H, W, 3)
-        except (*DAMAGED, IndexError) as error:
-            raise UnreadableImageError(f"{self.image}: photo {self.number} cannot be read ({error})") from error
-        if photo.dtype != np.uint8 or photo.size == 0 or photo.ndim < 2 or photo.shape[2:] not in ((), (3,)):
-            raise UnreadableImageError(
-                f"{self.image}: photo {self.number}: expected H x W or H x W x 3 uint8 as in COFW, found {photo.dtype} "
-                f"{photo.shape}"
-            )
-        return np.ascontiguousarray(photo if photo.ndim == 3 else np.dstack([photo] * 3))
+        return read_cofw_photo(self.image, self.part, self.number)
 
 
 class CofwLandmarks:
@@ -86,20 +65,6 @@ def open_cofw_landmarks(root: Path) -> LandmarkSource:
     return CofwLandmarks(root)
 
 
-def cofw_files(root: Path) -> dict[str, Path]:
-    """Return "train" and "test" -> file, those that are there; colour before grey.
-
-    Raises:
-        UserError: none is there.
-    """
-    candidates = [(part, root / f"COFW_{part}{kind}.mat") for part in PHOTOS for kind in ("", "_color")]
-    found = {part: path for part, path in candidates if path.is_file()}  # the later, colour, stays
-    if not found:
-        names = " or ".join(path.name for _, path in candidates)
-        raise UserError(f"{root}: expected {names}, found none; set data.root")
-    return found
-
-
 def read_cofw_photos(
     root: Path,
     *,
@@ -121,7 +86,7 @@ def read_cofw_photos(
         UserError: files are missing or damaged, or there is a mask but no photo for it.
     """
     files = cofw_files(root)
-    counts = {part: _count(path, PHOTOS[part]) for part, path in files.items()}
+    counts = {part: count_cofw_photos(path, part) for part, path in files.items()}
     keys = [(part, number) for part, count in counts.items() for number in range(1, count + 1)]
     label_of = {} if labels is None else _masks(labels, counts.get("train", 0))
     keys = [key for key in keys if labels is None or key in label_of][:limit]
@@ -142,23 +107,6 @@ def read_cofw_photos(
         )
         for (part, number), name in names.items()
     ]
-
-
-@contextmanager
-def _photos(path: Path, name: str) -> Iterator[tuple[Any, NDArray[Any]]]:
-    """Yield the open file and the references to its photos."""
-    with optional_module("h5py", "h5py").File(path, "r") as content:
-        yield content, np.asarray(content[name]).ravel()
-
-
-def _count(path: Path, name: str) -> int:
-    try:
-        with _photos(path, name) as (_, references):
-            return len(references)
-    except DAMAGED as error:
-        raise UserError(
-            f"{path}: expected COFW's MATLAB 7.3 file with {name}, found something else ({error})"
-        ) from error
 
 
 def _masks(labels: Path, train_count: int) -> dict[tuple[str, int], Path]:

@@ -6,17 +6,15 @@ photo. A pickle is read through an unpickler that admits nothing but numbers in 
 
 from __future__ import annotations
 
-import io
-import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_align.landmark_formats.record import SCHEMES, LandmarkError, LandmarkRecord, bad, record_of
+from common.array_pickle import read_array_pickle
+from face_align.landmark_formats.record import SCHEMES, LandmarkRecord, bad, record_of
 
 KNOWN_SHAPES = "(68, 2), (68, 3), (3, 68), (2, 68), (5, 2), (29, 2), (29, 3), (98, 2), (468, 3) or (478, 3)"
 MAX_BYTES = 64_000_000  # far above any landmarks, far below what would fill the memory
@@ -55,17 +53,9 @@ def read_npz(path: Path, photo_id: str) -> list[LandmarkRecord]:
 def read_pickle(path: Path, photo_id: str) -> list[LandmarkRecord]:
     """Return the faces of a pickle: an array, or a list or dictionary of such arrays."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise bad(path, f"is larger than {MAX_BYTES} bytes, which no landmarks are")
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except LandmarkError:
-        raise
-    except Exception as error:  # a damaged pickle can raise anything
-        raise bad(
-            path,
-            f"a pickle may hold nothing but NumPy arrays ({type(error).__name__}: {error}); "
-            "save the landmarks with numpy.save",
-        ) from error
+        content = read_array_pickle(path, max_bytes=MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise bad(path, f"{error}; save the landmarks with numpy.save") from error
     values = list(content.values()) if isinstance(content, dict) else content
     arrays = list(values) if isinstance(values, list | tuple) else [values]
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
@@ -94,43 +84,3 @@ def _oriented(values: NDArray[Any]) -> NDArray[Any] | None:
     points = values.T if values.shape[0] in (2, 3) else values
     allowed = (2,) if len(points) == 5 else (2, 3)
     return points if len(points) in SCHEMES and points.shape[1] in allowed else None
-
-
-class _Array:
-    """Stands for `numpy.ndarray` in a pickle, and cannot be called."""
-
-
-def _reconstruct(subtype: object, shape: object, dtype: object) -> NDArray[Any]:
-    """Return the empty array that the pickle's state then fills; a shape here could ask for any amount of memory."""
-    if subtype is not _Array:
-        raise pickle.UnpicklingError("an array of an unknown class")
-    return np.empty((0,), np.uint8)
-
-
-def _encode(text: object, encoding: object = "latin1") -> bytes:
-    """Return the bytes that protocols 0 to 2 write as text."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("an unknown encoding of bytes")
-    return text.encode("latin1")
-
-
-def _from_buffer(buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: str) -> NDArray[Any]:
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads pickles that hold nothing but arrays of numbers, lists, dictionaries, numbers and text."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what a name in the pickle stands for; refuse all but the four that arrays need."""
-        core = module.removeprefix("numpy._core").removeprefix("numpy.core")
-        known: dict[tuple[str, str], type | Callable[..., Any]] = {
-            ("numpy", "ndarray"): _Array,
-            ("numpy", "dtype"): np.dtype,
-            (".multiarray", "_reconstruct"): _reconstruct,
-            (".numeric", "_frombuffer"): _from_buffer,
-            ("_codecs", "encode"): _encode,
-        }
-        if (core, name) not in known or (core.startswith(".") and not module.startswith("numpy.")):
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return known[core, name]

@@ -8,13 +8,13 @@ COFW68: {number}_points.mat with `Points` 68 x 2 and `Occ` 1 x 68, where the num
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cofw import optional_module
 from common.errors import UserError
 from face_align.landmark_formats.lists import Faces
 from face_align.landmark_formats.record import LandmarkRecord, bad, record_of
@@ -119,15 +119,3 @@ def _image_sizes(content: Any, name: str) -> list[tuple[int, int]]:
         return []
     shapes = [content[reference].shape for reference in np.asarray(content[name]).ravel()]
     return [(int(shape[-1]), int(shape[-2])) for shape in shapes]
-
-
-def optional_module(name: str, package: str) -> Any:
-    """Return an installed module.
-
-    Raises:
-        UserError: it is not installed; names the package.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"MATLAB files of this version need the package {package}: pip install {package}") from error

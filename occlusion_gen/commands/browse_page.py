@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +12,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from common.labels import PALETTE, PART_NAMES
 from common.visualize import blend, colour_labels
+from common.web_page import data_url, fitted
 from occlusion_gen.face import Image8, OccludedFace
 
 TILE_PX = 256
-JPEG_QUALITY = 82
 LABEL_OPACITY = 0.6
 CLEAN, REAL = "(no occluder)", "(really occluded photo)"
 
@@ -92,7 +89,7 @@ def pictures_of(shown: BrowseSample) -> dict[str, Image8]:
         "alpha": np.dstack([sample.alpha] * 3),
         "before": sample.image if shown.before is None else shown.before,
     }
-    return {view: _fit(picture) for view, picture in full.items()}
+    return {view: fitted(picture, TILE_PX) for view, picture in full.items()}
 
 
 def _card(index: int, shown: BrowseSample) -> str:
@@ -100,7 +97,7 @@ def _card(index: int, shown: BrowseSample) -> str:
     names = generators_of(sample)
     name = html.escape(shown.id)
     images = "".join(
-        f'<img data-view="{view}" src="{_encoded(picture)}" alt="{name}, {VIEWS[view]}" loading="lazy">'
+        f'<img data-view="{view}" src="{data_url(picture)}" alt="{name}, {VIEWS[view]}" loading="lazy">'
         for view, picture in pictures_of(shown).items()
     )
     hidden = f"{sample.coverage:.1%} of the face hidden" if sample.full_known else "hidden share not known"
@@ -133,19 +130,3 @@ def _failures(failed: Mapping[str, str]) -> str:
 def _labels_over(image: Image8, label: Image8) -> Image8:
     mixed = cv2.addWeighted(image, 1 - LABEL_OPACITY, colour_labels(label), LABEL_OPACITY, 0)
     return np.asarray(np.where(label[..., None] > 0, mixed, image), np.uint8)
-
-
-def _fit(picture: Image8) -> Image8:
-    height, width = picture.shape[:2]
-    ratio = min(1.0, TILE_PX / max(height, width))
-    if ratio == 1.0:
-        return picture
-    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _encoded(picture: Image8) -> str:
-    """Return the picture as the text of a JPEG for the page itself."""
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

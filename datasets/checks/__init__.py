@@ -1,0 +1,1 @@
+"""Everything that is wrong with the data folders that configurations name."""
