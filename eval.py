@@ -1,113 +1,152 @@
-"""Score weights on test sets: `python eval.py CONFIG weights=FILE`.
+"""Score weights, or masks of other code, on test sets: `python eval.py CONFIG weights=FILE`.
 
-Each set gets a folder with per_image.csv, summary.json and worst_cases.jpg; summary.json one level up holds all sets.
+Each set gets a folder with per_image.csv, summary.json, worst_cases.jpg and views/; one level up, summary.json holds
+all sets and report.html shows them. A set that is scored already, by the same inputs, is not scored again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
+from typing import Any
 
 from common.cli import add_config, parse, parser, print_dry_run
 from common.config import load_config
 from common.errors import UserError, exit_on_user_error
-from common.geometry import apply_to_image
-from common.image_io import read_image, write_image
 from common.jobs import claim_folder
-from common.labels import FacePolicy
 from common.manifest import sha256
-from common.metrics import count
-from common.visualize import blend, contact_sheet, show_errors
 from configs.schema import EvalJob, EvalSet
 from datasets.test_sets import TestImage, build_test_set, read_truth
-from evaluation.scores import ImageScore, Summary, summarise, table, write_per_image, write_summary
+from evaluation.calibration import FILE_NAME, Calibration, read_calibration, write_calibration
+from evaluation.predictions import find_predictions
+from evaluation.report import write_report
+from evaluation.score_set import (
+    Answer,
+    Rule,
+    calibrate_on,
+    read_finished,
+    score_set,
+)
+from evaluation.scores import Summary, table, write_summary
 from face_align.detect import YuNetDetector, require_yunet
-from face_align.locate import CropRule, Locator, by_detector, by_landmarks, centred_square, whole_photo
-from inference.photo_masks import to_patch, to_photo
-from models.predictor import CropPredictor
+from face_align.locate import CropRule, Locator, by_detector, by_landmarks, whole_photo
+from inference.answers import answers_of_files, answers_of_model, digest_of
+from models.predictor import CropModel, CropPredictor
 
 EXAMPLES = """  python eval.py configs/sample/eval.yaml weights=runs/sample/train/checkpoints/best.safetensors
   python eval.py configs/mini/eval.yaml weights=FILE device=cuda batch_size=32
-  python eval.py configs/mini/eval.yaml weights=FILE threshold=0.6 output=runs/threshold_06 --dry-run"""
+  python eval.py configs/mini/eval.yaml weights=FILE threshold=0.6 output=runs/threshold_06 --dry-run
+  python eval.py CONFIG weights=FILE calibrate=SET         temperature and threshold chosen on a set of role validation
+  python eval.py CONFIG predictions=DIR prediction_kind=probability        masks that other code wrote"""
 
 CROP_PROTOCOL = {
     "detect": "largest face found by YuNet, aligned; where none is found, the whole photo in a centred square",
     "landmarks": "aligned by the landmark files",
     "resize": "the whole photo resized to the model's input, and the probability resized back",
 }
-TILE_PX = 200
+OF_OTHER_CODE = "of other code, as it wrote them"
+DEFAULT_THRESHOLD = 0.5  # of predictions that come without one
 
 
-class Prediction(NamedTuple):
-    """What the model says about a photo.
-
-    Attributes:
-        probabilities: (K, H, W) float32 at the photo's own size.
-        face_found: False where the detector found no face and the whole photo was taken.
-    """
-
-    record: TestImage
-    probabilities: NDArray[np.float32]
-    face_found: bool
+Answers = Callable[[Sequence[TestImage]], Iterator[Answer]]
 
 
 @exit_on_user_error
 def main() -> None:
     """Score every test set of a configuration."""
-    arguments = parser("Score weights on test sets.", EXAMPLES)
+    arguments = parser("Score weights, or masks of other code, on test sets.", EXAMPLES)
     add_config(arguments)
     options = parse(arguments)
     job = load_config(options.config, EvalJob, options.overrides)
-    if job.weights is None:
-        raise UserError(
-            f"{options.config}: which weights shall be scored? Add weights=FILE (train.py writes such a file)"
-        )
-    output = job.output or default_output(job.weights)
+    check_job(job, options.config)
+    output = job.output or default_output(job)
     test_sets = {name: build_test_set(section) for name, section in job.sets.items()}
     if options.dry_run:
         sizes = ", ".join(f"{name} (n = {len(records)})" for name, records in test_sets.items())
-        print_dry_run(job, f"would score {job.weights} on {sizes} into {output}")
+        print_dry_run(job, f"would score {job.weights or job.predictions} on {sizes} into {output}")
         return
-    predictor = CropPredictor.from_file(job.weights, device=job.device)
-    locators = {name: build_locator(section, predictor) for name, section in job.sets.items()}
+    answers, own_threshold = open_model(job) if job.weights else open_predictions(job, test_sets)
     for name in job.sets:
         claim_folder(output / name, claim_of(job, name))
+    calibration = find_calibration(job, test_sets, answers, output=output)
+    rule = build_rule(job, calibration, own_threshold)
     summaries = [
-        evaluate_set(name, test_sets[name], predictor=predictor, locate=locators[name], job=job, output=output / name)
+        score_or_reuse(name, test_sets[name], answers[name], job=job, rule=rule, calibration=calibration, output=output)
         for name in job.sets
     ]
     write_summary(output / "summary.json", summaries)
     print(table(summaries))
-    for name in job.sets:
-        print(output / name / "worst_cases.jpg")
-    print(output / "summary.json")
+    for path in (*(output / name / "worst_cases.jpg" for name in job.sets), output / "summary.json"):
+        print(path)
+    print(write_report(output))
 
 
-def default_output(weights: Path) -> Path:
-    """Return the folder eval/ of the run that `weights` belong to, or one below runs/ for weights of no run."""
-    if weights.parent.name == "checkpoints":
-        return weights.parent.parent / "eval"
-    return Path("runs") / weights.stem / "eval"
+def check_job(job: EvalJob, config: Path) -> None:
+    """Raise `UserError` for what only the whole job can tell."""
+    if job.weights is None and job.predictions is None:
+        raise UserError(
+            f"{config}: which weights shall be scored? Add weights=FILE (train.py writes such a file), or "
+            "predictions=DIR for masks of other code"
+        )
+    if job.calibrate is None:
+        return
+    roles = ", ".join(f"{name} ({section.role})" for name, section in job.sets.items())
+    if job.calibrate not in job.sets:
+        raise UserError(f"{config}: calibrate={job.calibrate} names no set of it; the sets are {roles}")
+    if job.sets[job.calibrate].role != "validation":
+        raise UserError(
+            f"{config}: the threshold must not be chosen on {job.calibrate}, which is a test set; name one of "
+            f"role validation. The sets are {roles}"
+        )
+
+
+def default_output(job: EvalJob) -> Path:
+    """Return the folder eval/ of the run that the weights belong to, or one below runs/ for those of no run."""
+    source = job.weights or job.predictions
+    assert source is not None
+    if source.parent.name == "checkpoints":
+        return source.parent.parent / "eval"
+    return Path("runs") / (source.stem if job.weights else source.name) / "eval"
 
 
 def claim_of(job: EvalJob, name: str) -> EvalJob:
-    """Return what decides the scores of one set: the job without its other sets and without what changes speed only."""
-    speed = {field: EvalJob.model_fields[field].default for field in ("batch_size", "device", "worst_cases", "output")}
-    return job.model_copy(update={**speed, "sets": {name: job.sets[name]}})
+    """Return what decides the scores of one set: the job without its other sets and without what changes none."""
+    free = ("batch_size", "device", "worst_cases", "views", "output")
+    reset = {field: EvalJob.model_fields[field].default for field in free}
+    return job.model_copy(update={**reset, "sets": {name: job.sets[name]}})
 
 
-def build_locator(section: EvalSet, predictor: CropPredictor) -> Locator:
+def open_model(job: EvalJob) -> tuple[dict[str, Answers], float]:
+    """Return what answers on each set by the weights, and the threshold that they bring."""
+    assert job.weights is not None
+    model = CropPredictor.from_file(job.weights, device=job.device)
+    ask = functools.partial(answers_of_model, model=model, policy=job.face.policy(), batch_size=job.batch_size)
+    found: dict[str, Answers] = {
+        name: functools.partial(ask, locate=build_locator(section, model)) for name, section in job.sets.items()
+    }
+    return found, model.threshold
+
+
+def open_predictions(job: EvalJob, test_sets: dict[str, list[TestImage]]) -> tuple[dict[str, Answers], float]:
+    """Return what answers on each set by the files of other code, after a look at all of them."""
+    assert job.predictions is not None
+    policy = job.face.policy()
+    found: dict[str, Answers] = {}
+    for name, records in test_sets.items():
+        folder = find_predictions(job.predictions, name, only_set=len(test_sets) == 1, kind=job.prediction_kind)
+        folder.check({record.id: read_truth(record, policy)[0].shape for record in records})
+        found[name] = functools.partial(answers_of_files, folder=folder, policy=policy)
+    return found, DEFAULT_THRESHOLD
+
+
+def build_locator(section: EvalSet, model: CropModel) -> Locator:
     """Return what says where the crop of a photo lies.
 
     Raises:
         UserError: the face detector is needed and missing.
     """
-    rule = CropRule(predictor.method, predictor.template, predictor.size)
+    rule = CropRule(model.method, model.template, model.size)
     match section.crop:
         case "detect":
             return by_detector(YuNetDetector(require_yunet()), rule, max_faces=1)
@@ -115,100 +154,76 @@ def build_locator(section: EvalSet, predictor: CropPredictor) -> Locator:
             assert section.landmarks is not None  # judged by the schema
             return by_landmarks(section.landmarks, rule)
         case "resize":
-            return whole_photo(size=predictor.size)
+            return whole_photo(size=model.size)
 
 
-def evaluate_set(
+def find_calibration(
+    job: EvalJob, test_sets: dict[str, list[TestImage]], answers: dict[str, Answers], *, output: Path
+) -> Calibration | None:
+    """Return the calibration that was asked for: read, or chosen on a validation set and written; else None."""
+    weights_sha256 = sha256(job.weights) if job.weights else None
+    if job.calibration is not None:
+        found = read_calibration(job.calibration)
+        if found.weights_sha256 != weights_sha256:
+            raise UserError(f"{job.calibration}: was chosen for other weights than {job.weights}; calibrate these")
+        return found
+    if job.calibrate is None:
+        return None
+    records = test_sets[job.calibrate]
+    found = calibrate_on(job.calibrate, answers[job.calibrate](records), n=len(records), weights_sha256=weights_sha256)
+    write_calibration(output / FILE_NAME, found)
+    print(f"{output / FILE_NAME}: temperature {found.temperature:.4f}, threshold {found.threshold:.4f}")
+    return found
+
+
+def build_rule(job: EvalJob, calibration: Calibration | None, own_threshold: float) -> Rule:
+    """Return how probabilities become masks: as asked, else as calibrated, else as the weights say."""
+    if calibration:
+        return Rule(calibration.threshold, calibration.temperature, job.views, job.worst_cases)
+    return Rule(job.threshold or own_threshold, 1.0, job.views, job.worst_cases)
+
+
+def score_or_reuse(
     name: str,
     records: Sequence[TestImage],
+    answers: Answers,
     *,
-    predictor: CropPredictor,
-    locate: Locator,
     job: EvalJob,
+    rule: Rule,
+    calibration: Calibration | None,
     output: Path,
 ) -> Summary:
-    """Return the summary of one test set after writing its files into `output`.
+    """Return the summary of one set: that of an earlier run if all that decides it is the same, else a new one.
 
     Raises:
         UserError: a photo or a mask cannot be read; nothing is scored without all of them.
     """
-    threshold = job.threshold or predictor.threshold
-    policy = job.face.policy()
-    predictions = predict(records, predictor=predictor, locate=locate, batch_size=job.batch_size)
-    scores = [
-        score(prediction, policy=policy, threshold=threshold)
-        for prediction in tqdm(predictions, desc=name, total=len(records), unit="image")
-    ]
-    summary = summarise(
+    section = job.sets[name]
+    inputs: dict[str, Any] = {
+        "role": section.role,
+        "face_policy": job.face.model_dump(mode="json"),
+        "crop": CROP_PROTOCOL[section.crop] if job.weights else OF_OTHER_CODE,
+        "weights": str(job.weights) if job.weights else None,
+        "weights_sha256": sha256(job.weights) if job.weights else None,
+        "predictions": str(job.predictions) if job.predictions else None,
+        "calibrated_on": calibration and {"set": calibration.set_name, "n": calibration.n},
+    }
+    written = rule._asdict() | {"views": min(len(records), rule.views)}
+    earlier = read_finished(output / name, expected=inputs | written) if job.weights else None
+    if earlier and earlier["set_sha256"] == digest_of(records, job.face.policy()):
+        print(f"{output / name}: scored already, by the same weights on the same images; reused")
+        return earlier
+    by_id = {record.id: record for record in records}
+    return score_set(
         name,
-        scores,
-        threshold=threshold,
-        crop=CROP_PROTOCOL[job.sets[name].crop],
-        weights=str(job.weights),
-        weights_sha256=sha256(job.weights) if job.weights else None,
+        answers(records),
+        n=len(records),
+        rule=rule,
+        output=output / name,
+        again=lambda ids: answers([by_id[id] for id in ids]),
+        calibration=calibration,
+        **inputs,
     )
-    write_per_image(output / "per_image.csv", scores)
-    write_summary(output / "summary.json", summary)
-    ranked = sorted(zip(scores, records, strict=True), key=lambda pair: (pair[0].counts.face_iou, pair[0].id))
-    worst = [record for _, record in ranked[: job.worst_cases]]
-    if worst:
-        again = predict(worst, predictor=predictor, locate=locate, batch_size=job.batch_size)
-        write_image(output / "worst_cases.jpg", worst_cases(again, policy=policy, threshold=threshold), quality=90)
-    return summary
-
-
-def predict(
-    records: Sequence[TestImage], *, predictor: CropPredictor, locate: Locator, batch_size: int
-) -> Iterator[Prediction]:
-    """Yield the prediction of each record, in order; only the crops of a batch are held at once."""
-    crop_size = (predictor.size, predictor.size)
-    for start in range(0, len(records), batch_size):
-        batch = records[start : start + batch_size]
-        matrices, crops, sizes, found = [], [], [], []
-        for record in batch:
-            photo = read_image(record.image)
-            locations = locate(photo, record.id)
-            matrix = locations[0].photo_to_crop if locations else centred_square(photo.shape[:2], size=predictor.size)
-            matrices.append(matrix)
-            crops.append(apply_to_image(matrix, photo, size=crop_size))
-            sizes.append(photo.shape[:2])
-            found.append(bool(locations))
-        answers = predictor.predict_crops(np.stack(crops))  # (N, K, S, S)
-        for record, answer, matrix, size, face_found in zip(batch, answers, matrices, sizes, found, strict=True):
-            yield Prediction(record, to_photo([to_patch(answer, matrix, size)], size, outputs=len(answer)), face_found)
-
-
-def score(prediction: Prediction, *, policy: FacePolicy, threshold: float) -> ImageScore:
-    """Return how well the prediction fits the truth of its photo."""
-    truth, valid = read_truth(prediction.record, policy)
-    masks = prediction.probabilities > threshold  # (K, H, W)
-    return ImageScore(
-        prediction.record.id,
-        count(masks[0], truth, valid=valid),
-        prediction.face_found,
-        count(masks[1], truth, valid=valid) if len(masks) > 1 else None,
-    )
-
-
-def worst_cases(predictions: Iterator[Prediction], *, policy: FacePolicy, threshold: float) -> NDArray[np.uint8]:
-    """Return a contact sheet, two cases a line, the worst first: photo, truth, prediction, errors.
-
-    Errors: missed face red, invented face yellow, pixels that are not scored grey.
-    """
-    strips = []  # made one by one, since photos may be large
-    for rank, prediction in enumerate(predictions, 1):
-        photo = read_image(prediction.record.image)
-        truth, valid = read_truth(prediction.record, policy)
-        face = prediction.probabilities[0] > threshold
-        iou = count(face, truth, valid=valid).face_iou
-        lost = "" if prediction.face_found else ", no face found"
-        caption = f"{rank}. {prediction.record.id}  IoU {iou:.3f}{lost}   (photo, truth, prediction, errors)"
-        images = [photo, blend(photo, truth), blend(photo, face), show_errors(photo, face, truth, valid=valid)]
-        strips.append(contact_sheet([images], tile_px=TILE_PX, captions=[caption]))
-    if len(strips) % 2 and len(strips) > 1:
-        strips.append(np.full_like(strips[0], 255))
-    columns = [np.vstack(strips[0::2]), *([np.vstack(strips[1::2])] if len(strips) > 1 else [])]
-    return np.hstack(columns)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,25 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import align, generate, infer, train
+from benchmarks import align, generate, infer, metrics, runtimes, train
 from benchmarks.timing import print_measurements
 from benchmarks.world import open_world
 from common.cli import parser
 from common.errors import exit_on_user_error
 
-BENCHES = {"align": align.run, "generate": generate.run, "infer": infer.run, "train": train.run}
+BENCHES = {
+    "align": align.run,
+    "generate": generate.run,
+    "infer": infer.run,
+    "metrics": metrics.run,
+    "runtimes": runtimes.run,
+    "train": train.run,
+}
 EXAMPLES = """  python -m benchmarks generate
   python -m benchmarks align --data /data/occface -n 100
-  python -m benchmarks infer"""
+  python -m benchmarks infer
+  python -m benchmarks runtimes -n 10
+  python -m benchmarks metrics --data /data/occface -n 100"""
 
 
 @exit_on_user_error

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import importlib
 import json
 import os
 import subprocess
@@ -10,51 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from common.image_io import read_image, write_image, write_mask
+from tests.eval_runs import SIZE, evaluation, rows_of, run, write_config
 from tests.stand_ins import ColourPredictor, FixedDetector, photo_with_face, save_tiny_weights
 
-evaluation = importlib.import_module("eval")
 REPOSITORY = Path(__file__).resolve().parent.parent
-SIZE = (64, 64)  # the stand-in's own input: resizing changes nothing and scores are exact
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A set of three photos: found exactly; 8 of 32 rows invented; and nothing to find."""
-    truth = np.zeros(SIZE, bool)
-    truth[10:42, 8:40] = True
-    for name, photo, mask in (
-        ("exact", photo_with_face(SIZE, (8, 10, 32, 40), hidden_rows=8), truth),
-        ("invented", photo_with_face(SIZE, (8, 10, 32, 40)), truth),
-        ("empty", photo_with_face(SIZE, (0, 0, 0, 0)), np.zeros(SIZE, bool)),
-    ):
-        write_image(tmp_path / "set" / "images" / f"{name}.png", photo)
-        write_mask(tmp_path / "set" / "masks" / f"{name}.png", mask)
-        write_mask(tmp_path / "set" / "ignore" / f"{name}.png", np.arange(64)[:, None].repeat(64, 1) >= 42)
-    weights = tmp_path / "run" / "checkpoints" / "best.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"a stand-in reads no file")
-    content = {
-        "data": {"root": str(tmp_path), "prepared": str(tmp_path)},
-        "weights": str(weights),
-        "sets": {"drawn": {"root": str(tmp_path / "set")}},
-    }
-    path = tmp_path / "eval.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def run(monkeypatch: pytest.MonkeyPatch, config: Path, *overrides: str, outputs: tuple[str, ...] = ()) -> None:
-    monkeypatch.setattr(evaluation.CropPredictor, "from_file", ColourPredictor.loader(*outputs))
-    monkeypatch.setattr(sys, "argv", ["eval.py", str(config), *overrides])
-    evaluation.main()
-
-
-def rows_of(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "per_image.csv").open(encoding="utf-8") as stream:
-        return {row["id"]: row for row in csv.DictReader(stream)}
+    return write_config(tmp_path)
 
 
 def test_scores_are_exact(
@@ -99,7 +63,7 @@ def test_ignored_pixels_are_not_scored(monkeypatch: pytest.MonkeyPatch, config: 
 
 def test_model_without_full_has_no_baseline(monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path) -> None:
     run(monkeypatch, config, outputs=("visible",))
-    assert "full_baseline_iou" not in rows_of(tmp_path / "run" / "eval" / "drawn")["exact"]
+    assert rows_of(tmp_path / "run" / "eval" / "drawn")["exact"]["full_baseline_iou"] == ""
     assert (
         json.loads((tmp_path / "run" / "eval" / "drawn" / "summary.json").read_text())["full_face_baseline_iou"] is None
     )
@@ -188,6 +152,39 @@ def test_dry_run_writes_nothing(
     assert "threshold: 0.6" in printed
     assert "drawn (n = 3)" in printed
     assert not (tmp_path / "run" / "eval").exists()
+
+
+def test_a_scored_set_is_reused_until_something_changes(
+    monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, config)
+    first = capsys.readouterr().out
+    run(monkeypatch, config, "batch_size=2")
+    again = capsys.readouterr().out
+    assert "scored already" in again
+    assert again.splitlines()[-5:] == first.splitlines()
+    write_mask(tmp_path / "set" / "masks" / "exact.png", np.zeros(SIZE, bool))
+    run(monkeypatch, config)
+    assert "scored already" not in capsys.readouterr().out
+    assert rows_of(tmp_path / "run" / "eval" / "drawn")["exact"]["face_iou"] == "0.000000"
+    (tmp_path / "run" / "checkpoints" / "best.safetensors").write_bytes(b"trained on")
+    run(monkeypatch, config)
+    assert "scored already" not in capsys.readouterr().out
+
+
+def test_page_and_views_are_written(monkeypatch: pytest.MonkeyPatch, config: Path, tmp_path: Path) -> None:
+    run(monkeypatch, config, "views=2")
+    assert len(list((tmp_path / "run" / "eval" / "drawn" / "views").glob("*.photo.jpg"))) == 2
+    assert (tmp_path / "run" / "eval" / "report.html").stat().st_size > 1000
+
+
+def test_large_photos_are_held_one_by_one(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    model = ColourPredictor()
+    monkeypatch.setattr("inference.answers.HELD_PIXELS", 1)
+    monkeypatch.setattr(evaluation.CropPredictor, "from_file", lambda path, *, device: model)
+    monkeypatch.setattr(sys, "argv", ["eval.py", str(config), "worst_cases=0"])
+    evaluation.main()
+    assert model.batches == [1, 1, 1]
 
 
 def test_script_with_a_real_network(config: Path, tmp_path: Path) -> None:

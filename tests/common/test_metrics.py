@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from torchmetrics.functional.classification import binary_accuracy, binary_f1_score, binary_jaccard_index
 
-from common.metrics import Counts, bootstrap_interval, count, dataset_miou, per_image_face_iou, pool
+from common.metrics import Counts, count, dataset_miou, per_image_face_iou, pool
 
 counts = st.builds(Counts, *[st.integers(0, 10**6)] * 4)
 EMPTY = np.zeros((6, 7), bool)
@@ -41,6 +39,8 @@ def test_scores_equal_independent_libraries(ignore: bool) -> None:
             assert getattr(found, name) == pytest.approx(function(actual, predicted, zero_division=1.0), abs=1e-9)
         background = sklearn_metrics.jaccard_score(~actual, ~predicted, zero_division=1.0)
         assert found.background_iou == pytest.approx(background, abs=1e-9)
+        background_dice = sklearn_metrics.f1_score(~actual, ~predicted, zero_division=1.0)
+        assert found.background_dice == pytest.approx(background_dice, abs=1e-9)
         assert found.accuracy == pytest.approx(sklearn_metrics.accuracy_score(actual, predicted), abs=1e-9)
         tensors = torch.from_numpy(predicted), torch.from_numpy(actual).int()
         assert found.face_iou == pytest.approx(float(binary_jaccard_index(*tensors)), abs=1e-6)  # float32 there
@@ -110,21 +110,6 @@ def test_a_mask_in_pieces_pools_to_the_whole(seed: int, rows: int) -> None:
     assert pool(parts) == count(prediction, truth, valid=valid)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(0, 100))
-def test_the_interval_contains_the_mean_and_repeats(scores: list[float], seed: int) -> None:
-    interval = bootstrap_interval(scores, resamples=200, seed=seed)
-    assert min(scores) - 1e-9 <= interval.low <= interval.high <= max(scores) + 1e-9
-    assert interval.low - 1e-9 <= np.mean(scores) <= interval.high + 1e-9
-    assert interval == bootstrap_interval(scores, resamples=200, seed=seed)
-
-
-def test_the_interval_has_the_width_of_theory() -> None:
-    scores = np.random.default_rng(0).normal(0.8, 0.1, 400)
-    low, high = bootstrap_interval(scores)
-    assert low < scores.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * scores.std() / math.sqrt(400), rel=0.1)
-
-
 @pytest.mark.parametrize(
     ("prediction", "truth", "valid"),
     [
@@ -145,5 +130,3 @@ def test_masks_must_be_boolean_and_of_one_size(
 def test_no_image_has_no_mean() -> None:
     with pytest.raises(ValueError, match="no image"):
         per_image_face_iou([])
-    with pytest.raises(ValueError, match="no image"):
-        bootstrap_interval([])
