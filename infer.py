@@ -1,14 +1,12 @@
-"""Masks for photos: `python infer.py INPUT OUTPUT`.
+"""Masks for photos, a video or a webcam: `python infer.py INPUT OUTPUT`.
 
-    OUTPUT/visible/{name}.png       where the face can be seen, 0/255, at the photo's own size
-    OUTPUT/probability/{name}.png   its probability, 0..255
-    OUTPUT/overlay/{name}.jpg       the photo with the visible face in blue
-    OUTPUT/full/{name}.png          the face as if nothing stood in front of it       (models that predict it)
-    OUTPUT/occluder/{name}.png      the part of it that is hidden                     (models that predict it)
-    OUTPUT/faces.jsonl              one line a photo: outcome, and each face with its crop and occlusion ratio
+    OUTPUT/{kind}/{name}.png|jpg    the results, see `inference/outputs.py`; sub-folders of INPUT are kept
+    OUTPUT/{kind}/{name}.mkv|mp4    those of a video, see `inference/video_run.py`
+    OUTPUT/faces.jsonl              one line a photo: outcome, files, and each face with its crop and occlusion ratio
     OUTPUT/infer.json               the settings; the same command goes on where it stopped
 
-Sub-folders of INPUT are kept. Of several faces in a photo all are marked, in one mask.
+Of several faces in a photo all are marked, in one mask; `--per-face` keeps them apart, too. Exit codes: 0 all photos
+done, 2 a mistake in the command or nothing could be used, 3 done, but some photos could not be used (they are listed).
 """
 
 from __future__ import annotations
@@ -17,255 +15,185 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from common.cli import parser
-from common.errors import RecordError, UserError, exit_on_user_error
-from common.geometry import apply_to_image
-from common.image_io import read_image
+from common.errors import UserError, exit_on_user_error
 from common.manifest import Row, sha256
-from common.photo_list import Photo, find_photos
-from face_align.detect import YuNetDetector, find_yunet, yunet_folders
-from face_align.locate import CropRule, Location, Locator, by_detector, by_landmarks, whole_photo
+from inference.locators import FaceFinder, build_finder
 from inference.mask_folder import FACES_NAME, MaskFolder
-from inference.photo_masks import KINDS_OF_FULL, SAVED_KINDS, occlusion_ratio, save_photo, to_patch, to_photo
-from models.predictor import CropPredictor
+from inference.open_model import OpenModel, default_weights, open_model
+from inference.options import chosen_kinds, parse_arguments
+from inference.pipeline import Pipeline
+from inference.sources import find_inputs
+from inference.video import VideoReader, is_video
+from inference.video_run import run_video, video_kinds, video_of
+from inference.video_segmenter import Smoothing, VideoSegmenter
+from inference.writer import PhotoWriter
 
-DEFAULT_WEIGHTS = Path(__file__).resolve().parent / "weights" / "occface_default.safetensors"
-PENDING_PIXELS = 64_000_000  # photos that wait for a full batch are held in memory up to this size
 SHOWN = 10
-
-EXAMPLES = """  python infer.py photos runs/masks --weights runs/sample/train/checkpoints/best.safetensors
-  python infer.py portrait.jpg runs/masks --largest --save visible,overlay
-  python infer.py 'photos/*.png' runs/masks --aligned --device cuda --batch-size 64"""
-
-
-class Pending(NamedTuple):
-    """A photo whose crops wait for the network."""
-
-    photo: Photo
-    image: NDArray[np.uint8]
-    digest: str
-    locations: list[Location]
+SOME_UNUSABLE = 3
 
 
 @exit_on_user_error
 def main() -> None:
-    """Write masks for every photo of a file, folder or pattern."""
+    """Write masks for every photo of a file, folder, pattern or list, or for a video."""
     options = parse_arguments()
-    found = find_photos(options.input, leave_out=options.output)
+    if is_video(options.input):
+        segment_video(options)
+    else:
+        segment_photos(options)
+
+
+def segment_photos(options: argparse.Namespace) -> None:
+    """Write masks for every photo."""
+    found = find_inputs(options.input, leave_out=options.output)
     weights = options.weights or default_weights()
-    alignment = check_alignment(options)
-    predictor = CropPredictor.from_file(weights, device=options.device)
-    kinds = chosen_kinds(options.save, predictor)
-    settings = {
-        "input": str(found.root.resolve()),
-        "weights_sha256": sha256(weights),
-        "alignment": alignment,
-        "max_faces": options.max_faces,
-        "save": list(kinds),
-    }
+    opened = open_from(options, weights, threads=1)  # a call; as many calls at once as there are threads
+    finder = finder_from(options, opened)
+    kinds = chosen_kinds(options.save, opened.model.outputs)
+    settings = settings_from(options, source=found.root, weights=weights, finder=finder, kinds=kinds)
     if options.dry_run:
-        print(json.dumps({**settings, "weights": str(weights)}, indent=2))
-        print(f"# dry run: would write {', '.join(kinds)} of {len(found.photos)} photos into {options.output}")
+        print_plan(settings, weights, f"{', '.join(kinds)} of {len(found.photos)} photos into {options.output}")
         return
     folder = MaskFolder(options.output, settings=settings, kinds=kinds)
-    locate = build_locator(options, predictor)
-    todo = [photo for photo in found.photos if not folder.is_done(photo)]
-    work = segment(todo, folder=folder, predictor=predictor, locate=locate, batch_size=options.batch_size)
-    reused = len(found.photos) - len(todo)
-    rows = folder.record(work)
-    for _ in tqdm(rows, desc="infer", total=len(found.photos), initial=reused, unit="photo"):
-        pass
-    report([folder.rows[photo.id] for photo in found.photos], reused=reused, folder=folder, kinds=kinds)
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Return the options of the command line."""
-    arguments = parser("Write masks of the visible face for photos.", EXAMPLES)
-    arguments.add_argument("input", metavar="INPUT", help="a photo, a folder (with sub-folders) or a pattern in quotes")
-    arguments.add_argument("output", metavar="OUTPUT", type=Path, help="folder to write into")
-    arguments.add_argument("--weights", type=Path, help=f"a .safetensors file of train.py (default: {DEFAULT_WEIGHTS})")
-    source = arguments.add_mutually_exclusive_group()
-    source.add_argument("--detector", choices=["yunet"], default="yunet", help="how faces are found (%(default)s)")
-    source.add_argument("--aligned", action="store_true", help="each image is a face crop already; nothing is searched")
-    source.add_argument(
-        "--landmarks", type=Path, metavar="DIR", help="DIR/{name}.npy holds the landmarks of each photo"
+    pipeline = Pipeline(
+        opened.model,
+        new_locator=finder.new_locator,
+        write=PhotoWriter(folder.path, kinds, model=opened.model, per_face=options.per_face),
+        threads=options.threads,
+        batch_size=options.batch_size or opened.batch_size,
+        on_gpu=opened.on_gpu,
+        refiner=opened.refiner,
     )
-    number = arguments.add_mutually_exclusive_group()
-    number.add_argument("--largest", dest="max_faces", action="store_const", const=1, help="only the largest face")
-    number.add_argument("--max-faces", type=positive, metavar="N", help="only the N largest faces (default: all)")
-    arguments.add_argument(
-        "--save", type=kinds_from, metavar="KIND,...", help=f"of {', '.join(SAVED_KINDS)} (default: all)"
+    with folder.held():
+        todo = [photo for photo in found.photos if not folder.is_done(photo)]
+        reused = len(found.photos) - len(todo)
+        rows = folder.record(pipeline.run(todo))
+        for _ in tqdm(rows, desc="infer", total=len(found.photos), initial=reused, unit="photo"):
+            pass
+    report([folder.rows[photo.id] for photo in found.photos], reused=reused, folder=folder.path, kinds=kinds)
+
+
+def segment_video(options: argparse.Namespace) -> None:
+    """Write videos of the results of one video or webcam."""
+    video = video_of(options.input)
+    weights = options.weights or default_weights()
+    opened = open_from(options, weights, threads=options.threads)
+    finder = finder_from(options, opened)
+    kinds = video_kinds(chosen_kinds(options.save, opened.model.outputs), asked=options.save is not None)
+    settings = settings_from(options, source=video.path, weights=weights, finder=finder, kinds=kinds)
+    settings |= {"smoothing": not options.no_smoothing, "max_frames": options.max_frames}
+    if options.dry_run:
+        print_plan(settings, weights, f"{', '.join(kinds)} of {options.input} into {options.output}")
+        return
+    with VideoReader(options.input) as reader:
+        folder = MaskFolder(options.output, settings=settings, kinds=kinds)
+        with folder.held():
+            if folder.is_done(video):
+                print(f"{video.id}: done by an earlier run")
+                return
+            segmenter = VideoSegmenter(
+                opened.model,
+                finder.new_locator(),
+                fps=reader.fps,
+                smoothing=None if options.no_smoothing else Smoothing(),
+                refiner=opened.refiner,
+            )
+            row = run_video(
+                reader, segmenter, video=video, folder=folder.path, kinds=kinds, max_frames=options.max_frames
+            )
+            list(folder.record([row]))
+    report_video(row, folder.path)
+
+
+def print_plan(settings: Mapping[str, Any], weights: Path, what: str) -> None:
+    """Print what a run would do."""
+    print(json.dumps({**settings, "weights": str(weights)}, indent=2))
+    print(f"# dry run: would write {what}")
+
+
+def open_from(options: argparse.Namespace, weights: Path, *, threads: int) -> OpenModel:
+    """Return the model that the options ask for; one call of it uses so many threads."""
+    return open_model(
+        weights,
+        runtime=options.runtime,
+        device=options.device,
+        threads=threads,
+        precision=options.precision,
+        compiled=options.compile,
+        flip=options.flip,
+        multi_scale=options.multi_scale,
+        refine=options.refine,
     )
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)")
-    arguments.add_argument("--batch-size", type=positive, default=8, metavar="N", help="faces at once (%(default)s)")
-    arguments.add_argument("--dry-run", action="store_true", help="print what would be done, and stop")
-    return arguments.parse_args()
 
 
-def positive(text: str) -> int:
-    """Return a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
-    return int(text)
+def finder_from(options: argparse.Namespace, opened: OpenModel) -> FaceFinder:
+    """Return how the options say that faces are found, after telling the reader."""
+    finder = build_finder(
+        opened.model,
+        detector=options.detector,
+        aligned=options.aligned,
+        landmarks=options.landmarks,
+        max_faces=options.max_faces,
+        min_size_px=options.min_size,
+    )
+    print(finder.why)
+    return finder
 
 
-def kinds_from(text: str) -> tuple[str, ...]:
-    """Return the kinds named in "visible,overlay", in the order of `SAVED_KINDS`."""
-    names = {name.strip() for name in text.split(",")}
-    if unknown := sorted(names - set(SAVED_KINDS)):
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; known: {', '.join(SAVED_KINDS)}")
-    return tuple(kind for kind in SAVED_KINDS if kind in names)
-
-
-def default_weights() -> Path:
-    """Return the weights that lie in the repository.
-
-    Raises:
-        UserError: there are none.
-    """
-    if not DEFAULT_WEIGHTS.is_file():
-        raise UserError(
-            f"no weights: {DEFAULT_WEIGHTS} does not exist; give a file with --weights, or train one: "
-            "`bash scripts/quickstart.sh` makes a small one in minutes and says where it lies"
-        )
-    return DEFAULT_WEIGHTS
-
-
-def check_alignment(options: argparse.Namespace) -> str:
-    """Return how crops are found, in words that go into the settings.
-
-    Raises:
-        UserError: the landmarks' folder or the detector is missing.
-    """
-    if options.aligned:
-        return "aligned"
-    if options.landmarks is not None:
-        if not options.landmarks.is_dir():
-            raise UserError(f"{options.landmarks}: expected a folder with the landmarks of each photo, {{name}}.npy")
-        return f"landmarks in {options.landmarks.resolve()}"
-    if find_yunet() is None:
-        folders = " and ".join(str(folder) for folder in yunet_folders())
-        raise UserError(
-            f"no YuNet face detector in {folders}, so faces in photos cannot be found. Either\n"
-            "  put yunet_n_640_640.onnx or face_detection_yunet_2023mar.onnx (OpenCV Zoo) there, or into a folder "
-            "that the variable OCCFACE_WEIGHTS names,\n"
-            "  or add --landmarks DIR with a .npy file of landmarks for each photo,\n"
-            "  or add --aligned if the images are face crops already"
-        )
-    return "yunet"
-
-
-def build_locator(options: argparse.Namespace, predictor: CropPredictor) -> Locator:
-    """Return what says where the crops of a photo lie."""
-    rule = CropRule(predictor.method, predictor.template, predictor.size)
-    if options.aligned:
-        return whole_photo(size=predictor.size)
-    if options.landmarks is not None:
-        return by_landmarks(options.landmarks, rule)
-    path = find_yunet()
-    assert path is not None  # see check_alignment
-    return by_detector(YuNetDetector(path), rule, max_faces=options.max_faces)
-
-
-def chosen_kinds(asked: tuple[str, ...] | None, predictor: CropPredictor) -> tuple[str, ...]:
-    """Return what is written for each photo.
-
-    Raises:
-        UserError: a kind was asked for that the model does not predict.
-    """
-    possible = tuple(kind for kind in SAVED_KINDS if "full" in predictor.outputs or kind not in KINDS_OF_FULL)
-    if asked and (missing := sorted(set(asked) - set(possible))):
-        raise UserError(f"--save {','.join(missing)}: these weights predict {', '.join(predictor.outputs)} only")
-    return asked or possible
-
-
-def segment(
-    photos: Sequence[Photo], *, folder: MaskFolder, predictor: CropPredictor, locate: Locator, batch_size: int
-) -> Iterator[Row]:
-    """Yield the row of each photo after writing its results; faces of several photos share a batch.
-
-    A photo that cannot be used gets a row with the reason, and the rest goes on.
-    """
-    pending: list[Pending] = []
-    for photo in photos:
-        try:
-            image = read_image(photo.path)
-            pending.append(Pending(photo, image, sha256(photo.path), locate(image, photo.name)))
-        except RecordError as error:
-            yield {"id": photo.id, "outcome": error.outcome, "reason": str(error)}
-        faces = sum(len(waiting.locations) for waiting in pending)
-        if faces >= batch_size or sum(waiting.image[..., 0].size for waiting in pending) >= PENDING_PIXELS:
-            yield from finish(pending, folder=folder, predictor=predictor, batch_size=batch_size)
-            pending = []
-    yield from finish(pending, folder=folder, predictor=predictor, batch_size=batch_size)
-
-
-def finish(
-    pending: Sequence[Pending], *, folder: MaskFolder, predictor: CropPredictor, batch_size: int
-) -> Iterator[Row]:
-    """Yield the rows of photos whose faces were found, after predicting and writing their masks."""
-    crop_size = (predictor.size, predictor.size)
-    crops = [
-        apply_to_image(location.photo_to_crop, waiting.image, size=crop_size)
-        for waiting in pending
-        for location in waiting.locations
-    ]
-    batches = [np.stack(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
-    answers = (answer for batch in batches for answer in predictor.predict_crops(batch))  # each (K, S, S)
-    for waiting in pending:
-        size = waiting.image.shape[:2]
-        patches = [to_patch(next(answers), location.photo_to_crop, size) for location in waiting.locations]
-        merged = to_photo(patches, size, outputs=len(predictor.outputs))
-        save_photo(folder.paths_of(waiting.photo), waiting.image, merged, threshold=predictor.threshold)
-        ratios = [occlusion_ratio(patch.probabilities, threshold=predictor.threshold) for patch in patches]
-        yield {
-            "id": waiting.photo.id,
-            "outcome": "ok" if patches else "no_face",
-            "sha256": waiting.digest,
-            "photo_size": list(size),
-            "faces": [face_row(*pair) for pair in zip(waiting.locations, ratios, strict=True)],
-        }
-
-
-def face_row(location: Location, ratio: float | None) -> Row:
-    """Return one face of a photo as plain numbers; what is not known is None."""
-    face, points = location.face, location.points
+def settings_from(
+    options: argparse.Namespace, *, source: Path, weights: Path, finder: FaceFinder, kinds: Sequence[str]
+) -> dict[str, Any]:
+    """Return what decides the results, as plain values."""
     return {
-        "box": None if face is None else [round(value, 2) for value in face.box],
-        "score": None if face is None else round(face.score, 4),
-        "points": None if points is None else points.round(3).tolist(),
-        "photo_to_crop": location.photo_to_crop.round(8).tolist(),
-        "occlusion_ratio": None if ratio is None else round(ratio, 4),
+        "input": str(source.resolve()),
+        "weights_sha256": sha256(weights),
+        "faces_by": finder.name,
+        "max_faces": options.max_faces,
+        "min_size_px": options.min_size,
+        "precision": options.precision,
+        "flip": options.flip,
+        "multi_scale": options.multi_scale,
+        "refine": list(options.refine),
+        "per_face": options.per_face,
+        "save": list(kinds),
     }
 
 
-def report(rows: Sequence[Row], *, reused: int, folder: MaskFolder, kinds: Sequence[str]) -> None:
-    """Print what came out, and every photo that could not be used.
+def report(rows: Sequence[Row], *, reused: int, folder: Path, kinds: Sequence[str]) -> None:
+    """Print what came out, and every photo that could not be used; exit with 3 if there is one.
 
     Raises:
         UserError: no photo could be used.
     """
     failed = [row for row in rows if "reason" in row]
     reasons = "".join(f"\n  {row['reason']}" for row in failed[:SHOWN])
-    more = f"\n  and {len(failed) - SHOWN} more, see {folder.path / FACES_NAME}" if len(failed) > SHOWN else ""
+    more = f"\n  and {len(failed) - SHOWN} more, see {folder / FACES_NAME}" if len(failed) > SHOWN else ""
     if len(failed) == len(rows):
         raise UserError(f"none of the {len(rows)} photos could be used:{reasons}{more}")
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in Counter(row["outcome"] for row in rows).items())
     faces = sum(len(row.get("faces", ())) for row in rows)
     print(f"{len(rows)} photos ({reused} from an earlier run): {outcomes}; {faces} faces")
     for kind in kinds:
-        print(folder.path / kind)
-    print(folder.path / FACES_NAME)
+        print(folder / kind)
+    print(folder / FACES_NAME)
     if failed:
         print(f"{len(failed)} photos could not be used:{reasons}{more}", file=sys.stderr)
+        sys.exit(SOME_UNUSABLE)
+
+
+def report_video(row: Row, folder: Path) -> None:
+    """Print what came out; exit with 3 if the end of the video is missing."""
+    print(f"{row['id']}: {row['frames']} frames")
+    for path in row["files"].values():
+        print(folder / path)
+    if row["problem"]:
+        print(row["problem"], file=sys.stderr)
+        sys.exit(SOME_UNUSABLE)
 
 
 if __name__ == "__main__":

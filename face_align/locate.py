@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError, UserError
 from common.geometry import Affine, scaling
+from face_align.cofw import open_cofw_landmarks
 from face_align.crop import TEMPLATES, Method, photo_to_crop
-from face_align.detect import Face, YuNetDetector
+from face_align.detect import Face
 from face_align.landmark_formats import open_landmarks
 from face_align.landmarks import check_frame, five_points, points_in_photo
 
@@ -37,6 +38,12 @@ Box = tuple[float, float, float, float]
 
 # Takes the photo (H, W, 3) uint8 RGB and its name without suffix, relative to the folder of photos.
 Locator = Callable[[NDArray[np.uint8], str], list[Location]]
+
+
+class Detector(Protocol):
+    """Finds faces; see `face_align.detect.YuNetDetector`."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Face]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def choose_faces(boxes: Sequence[Box], *, choice: FaceChoice, photo_size: tuple[
     return [min(order, key=off_centre)]
 
 
-def by_detector(detector: YuNetDetector, rule: CropRule, *, max_faces: int | None = None) -> Locator:
+def by_detector(detector: Detector, rule: CropRule, *, max_faces: int | None = None) -> Locator:
     """Return a locator of detected faces, the largest first; it gives an empty list where there is no face.
 
     Args:
@@ -142,10 +149,12 @@ def by_landmarks(source: Path, rule: CropRule) -> Locator:
     """Return a locator of the faces whose landmarks stand in files; it raises `RecordError` where they are no use.
 
     Args:
-        source: a folder with a file a photo, in the sub-folders of the photos, or one file for all.
+        source: a folder with a file a photo, in the sub-folders of the photos, or one file for all; or the folder of
+            COFW's own files.
         rule: how points become a crop.
     """
-    known = open_landmarks(source)
+    of_cofw = source.is_dir() and any(source.glob("COFW_*.mat"))
+    known = open_cofw_landmarks(source) if of_cofw else open_landmarks(source)
 
     def locate(photo: NDArray[np.uint8], name: str) -> list[Location]:
         size = (photo.shape[0], photo.shape[1])
@@ -169,6 +178,26 @@ def whole_photo(*, size: int) -> Locator:
 
     def locate(photo: NDArray[np.uint8], name: str) -> list[Location]:
         return [Location(scaling(photo.shape[:2], (size, size)))]
+
+    return locate
+
+
+def by_template(template: str, rule: CropRule) -> Locator:
+    """Return a locator for photos that are aligned already, to the five points of another template.
+
+    Args:
+        template: name in `face_align.crop.TEMPLATES` that the photos were aligned to, e.g. arcface112.
+        rule: how points become a crop.
+    """
+    size, target = TEMPLATES[template]
+
+    def locate(photo: NDArray[np.uint8], name: str) -> list[Location]:
+        height, width = photo.shape[:2]
+        points = target * np.array([width / size, height / size])
+        try:
+            return [Location(rule.photo_to_crop(points, (height, width)), points)]
+        except ValueError as error:
+            raise RecordError(f"{name}: {error}", outcome="bad_landmarks") from error
 
     return locate
 

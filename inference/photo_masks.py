@@ -1,26 +1,19 @@
-"""From the network's answers on crops back to the photo: merged probabilities, masks, and the files they go into."""
+"""From the network's answers on crops back to the photo: merged probabilities and what they tell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.geometry import Affine, apply_to_image, apply_to_map, apply_to_points, invert
-from common.image_io import write_grey, write_image, write_mask
-from common.visualize import blend
-from models.predictor import CropPredictor
+from models.predictor import CropModel
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Probabilities = NDArray[np.float32]
-
-# What can be written for a photo; the last two need a model that also predicts the full face.
-SAVED_KINDS = ("visible", "probability", "overlay", "full", "occluder")
-KINDS_OF_FULL = ("full", "occluder")
 
 
 class Patch(NamedTuple):
@@ -78,7 +71,7 @@ def to_photo(patches: Iterable[Patch], photo_size: tuple[int, int], *, outputs: 
     return merged
 
 
-def predict_photo(predictor: CropPredictor, photo: Image8, photo_to_crop: Affine) -> Probabilities:
+def predict_photo(predictor: CropModel, photo: Image8, photo_to_crop: Affine) -> Probabilities:
     """Return probabilities (K, H, W) float32 in the frame of the photo, 0 outside the crop.
 
     Args:
@@ -106,40 +99,3 @@ def occlusion_ratio(probabilities: Probabilities, *, threshold: float) -> float 
     visible, full = probabilities[0] > threshold, probabilities[1] > threshold
     pixels = int(full.sum())
     return 1.0 - int((visible & full).sum()) / pixels if pixels else None
-
-
-def saved_paths(folder: Path, name: str, kinds: Sequence[str]) -> dict[str, Path]:
-    """Return where each kind of result of the photo `name` is written.
-
-    Args:
-        folder: to write into.
-        name: path of the photo relative to the input, without suffix.
-        kinds: of `SAVED_KINDS`.
-    """
-    return {kind: folder / kind / f"{name}.{'jpg' if kind == 'overlay' else 'png'}" for kind in kinds}
-
-
-def save_photo(paths: dict[str, Path], photo: Image8, probabilities: Probabilities, *, threshold: float) -> None:
-    """Write the results of one photo at its own size.
-
-    Args:
-        paths: kind of `SAVED_KINDS` -> file.
-        photo: (H, W, 3) uint8 RGB.
-        probabilities: (K, H, W) float32, `visible` first, then `full`.
-        threshold: above it a pixel belongs to the mask.
-    """
-    masks = probabilities > threshold  # (K, H, W)
-    for kind, path in paths.items():
-        match kind:
-            case "visible":
-                write_mask(path, masks[0])
-            case "probability":
-                write_grey(path, np.rint(probabilities[0] * 255).astype(np.uint8))
-            case "overlay":
-                write_image(path, blend(photo, masks[0]))
-            case "full":
-                write_mask(path, masks[1])
-            case "occluder":
-                write_mask(path, masks[1] & ~masks[0])
-            case other:
-                raise ValueError(f"unknown kind {other!r}; known: {', '.join(SAVED_KINDS)}")

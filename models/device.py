@@ -38,3 +38,8 @@ def pick_precision(name: str, device_type: str) -> str:
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16-mixed" if any(capabilities.get(name, False) for name in BF16_CAPABILITIES) else "32-true"
+
+
+def use_threads(count: int) -> None:
+    """Let one call of a network on the CPU use so many cores; several calls at once then share the machine."""
+    torch.set_num_threads(count)

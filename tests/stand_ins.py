@@ -29,8 +29,8 @@ class ColourPredictor:
 
     @classmethod
     def loader(cls, *outputs: str) -> Callable[..., ColourPredictor]:
-        """Return what replaces `CropPredictor.from_file`."""
-        return lambda path, *, device="auto": cls(outputs or ("visible", "full"))
+        """Return what replaces `CropPredictor.from_file` and `open_predictor`."""
+        return lambda path, **options: cls(outputs or ("visible", "full"))
 
     def predict_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert crops.shape[1:] == (SIZE, SIZE, 3)

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.geometry import apply_to_image, apply_to_map, invert, scaling
-from common.image_io import read_image, read_mask
-from inference.photo_masks import SAVED_KINDS, occlusion_ratio, save_photo, saved_paths, to_patch, to_photo
+from inference.photo_masks import occlusion_ratio, to_patch, to_photo
 
 SIDE = 32
 
@@ -88,18 +85,3 @@ def test_occlusion_ratio() -> None:
     assert occlusion_ratio(np.stack([visible, full]), threshold=0.5) == 0.5
     assert occlusion_ratio(np.stack([visible, full * 0]), threshold=0.5) is None
     assert occlusion_ratio(visible[None], threshold=0.5) is None
-
-
-def test_saved_files(tmp_path: Path) -> None:
-    photo = np.full((6, 8, 3), (200, 100, 0), np.uint8)
-    probabilities = np.zeros((2, 6, 8), np.float32)
-    probabilities[0, :3], probabilities[1] = 0.8, 1
-    paths = saved_paths(tmp_path, "sub/a", SAVED_KINDS)
-    save_photo(paths, photo, probabilities, threshold=0.5)
-    top = np.arange(6)[:, None].repeat(8, 1) < 3
-    np.testing.assert_array_equal(read_mask(tmp_path / "visible" / "sub" / "a.png"), top)
-    np.testing.assert_array_equal(read_mask(tmp_path / "occluder" / "sub" / "a.png"), ~top)
-    assert read_mask(tmp_path / "full" / "sub" / "a.png").all()
-    assert np.unique(read_image(tmp_path / "probability" / "sub" / "a.png")).tolist() == [0, 204]
-    overlay = read_image(tmp_path / "overlay" / "sub" / "a.jpg")
-    np.testing.assert_allclose(overlay[0, 0], (100, 92, 128), atol=4)
