@@ -62,7 +62,7 @@ def main() -> None:
     path = write_report(job.output, report, **summarise(report.rows))
     sheet = write_contact_sheet(job.output, report.rows, job.face.policy())
     page = write_histograms(job.output, report.rows)
-    print(f"{path}\n{sheet}\n{page}")
+    print("\n".join(str(written) for written in (path, sheet, page) if written is not None))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Aligner:
         landmarks: of all photos; None: each record names its own file.
         faces: which face, where a photo has landmarks of several.
         box_scale: see `face_align.crop.photo_to_crop`, as the legacy switches.
+        photos_cut_by: template of `similarity5` that whole photos were cut by before they came here.
         mark_sunglasses: whether dark glasses become class `object`.
     """
 
@@ -55,6 +56,7 @@ class Aligner:
     box_scale: float = 1.3
     legacy_offsets: bool = False
     legacy_clip: bool = False
+    photos_cut_by: str | None = None
     mark_sunglasses: bool = False
 
     def __call__(self, record: AlignRecord) -> Row:
@@ -92,7 +94,7 @@ class Aligner:
             "subject": record.subject,
             "source": _relative(record.image, self.root),
             "source_sha256": self._digest(record, faces),
-            "crop": {"method": self.method, "template": self.template},
+            "crop": self._crop(),
             "photo_size": list(size),
             "files": files,
             "sha256": {name: sha256(self.output / path) for name, path in files.items()},
@@ -100,6 +102,12 @@ class Aligner:
             **({} if found is None else self._landmark_columns(found, matrix)),
             **share,
         }
+
+    def _crop(self) -> dict[str, str]:
+        """Return how the crop was cut, here or before."""
+        if self.photos_cut_by is not None:
+            return {"method": "similarity5", "template": self.photos_cut_by}
+        return {"method": self.method, "template": self.template}
 
     def _photo_to_crop(self, record: AlignRecord, found: LandmarkRecord | None, size: tuple[int, int]) -> Affine:
         try:
@@ -199,6 +207,7 @@ def build_aligner(job: AlignJob) -> Aligner:
         box_scale=job.align.box_scale,
         legacy_offsets=job.align.legacy_offsets,
         legacy_clip=job.align.legacy_clip,
+        photos_cut_by=job.align.photos_cut_by,
         mark_sunglasses=job.align.mark_sunglasses,
     )
 

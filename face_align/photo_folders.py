@@ -24,6 +24,7 @@ from common.errors import RecordError, UserError
 from common.image_io import list_images, read_label, read_mask
 from common.labels import PART_ID, PART_NAMES
 from common.photo_list import Photo, find_photos
+from face_align.photo_choice import EVERY_PHOTO, PhotoChoice
 
 LabelKind = Literal["mask", "parts"]
 FFHQ_FIRST_VALIDATION = 60_000  # the last 10,000 photos are for validation. Source: FFHQ's own metadata
@@ -83,6 +84,7 @@ def read_photo_folder(
     label_kind: LabelKind = "mask",
     split: str = "official",
     limit: int | None = None,
+    choice: PhotoChoice = EVERY_PHOTO,
 ) -> list[PhotoFace]:
     """Return one record a photo, in the order of the ids.
 
@@ -93,6 +95,7 @@ def read_photo_folder(
         label_kind: what `labels` holds.
         split: "official" (the set's own where it has one, else all photos are "all"), or a CSV in `root` with id,split.
         limit: take only the first so many.
+        choice: which of the photos.
 
     Raises:
         UserError: photos or labels are missing, or two would write the same files; tells all at once.
@@ -100,7 +103,9 @@ def read_photo_folder(
     if not root.is_dir():
         raise UserError(f"{root}: expected a folder with photos, found nothing; set data.root")
     labels = labels if labels is not None else _existing(root / "masks")
-    photos = _PHOTOS[layout](root, labels)[:limit]
+    found = _PHOTOS[layout](root, labels)
+    choice.check({photo.name for photo in found}, told=root)
+    photos = [photo for photo in found if choice.takes(photo.name)][:limit]
     splits = (
         _splits(root, layout, photos)
         if split == "official"

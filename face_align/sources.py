@@ -16,6 +16,7 @@ from face_align.cofw import open_cofw_landmarks, read_cofw_photos
 from face_align.landmark_formats import LandmarkRecord, LandmarkSource, open_landmarks
 from face_align.landmarks import LandmarkError, points_in_photo
 from face_align.locate import Box
+from face_align.photo_choice import read_choice
 from face_align.photo_folders import PhotoFace, read_photo_folder
 
 AlignRecord = PhotoRecord | PhotoFace
@@ -54,7 +55,13 @@ def build_records(job: AlignJob, landmarks: LandmarkSource | None) -> Sequence[A
     source = job.source
     if source.layout == "celebamask_hq":
         return read_celebamask_hq(
-            job.data.root, landmarks=source.landmarks, split=source.split, limit=source.limit, faults=job.faults
+            job.data.root,
+            landmarks=source.landmarks,
+            split=source.split,
+            limit=source.limit,
+            faults=job.faults,
+            choice=read_choice(source.only, source.leave_out),
+            landmarks_needed=job.align.method != "none",
         )
     photos = _photos(job)
     if source.faces != "all" or landmarks is None:
@@ -80,6 +87,7 @@ def _photos(job: AlignJob) -> list[PhotoFace]:
         label_kind=source.label_kind,
         split=source.split,
         limit=source.limit,
+        choice=read_choice(source.only, source.leave_out),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.config import Section
 from configs.schema.engine import EngineSection
@@ -34,7 +34,18 @@ class SourceSection(Section):
         "largest", description="of several landmarks of one photo; all: ids get #0, #1, ..."
     )
     split: str = Field("official", description="`official` (the set's own) or a CSV in root with id,split")
+    only: Path | None = Field(
+        None, description="take only the photos that have a file in this folder, or a line NAME.jpg in this list; not "
+        "for cofw"
+    )  # fmt: skip
+    leave_out: Path | None = Field(None, description="folder or list of the photos not to take; not for cofw")
     limit: Positive | None = Field(None, description="take only the first N records; null: all")
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> SourceSection:
+        if self.layout == "cofw" and (self.only or self.leave_out):
+            raise ValueError("only and leave_out are not for layout cofw, whose photos have numbers and no files")
+        return self
 
 
 class AlignSection(Section):
@@ -53,12 +64,22 @@ class AlignSection(Section):
         "reflect_blur",
         description="what stands outside the photo; legacy: mirrored under a box blur, as in FaceOcc's code",
     )
+    photos_cut_by: Literal["ffhq"] | None = Field(
+        None, description="none: the rule that the photos were cut by, ffhq for CelebA-HQ and FFHQ, so that other "
+        "photos are cut alike for the trained network; null: it gets whole photos"
+    )  # fmt: skip
     box_scale: Annotated[float, Field(gt=0, le=10)] = Field(1.3, description="box: side of the crop / side of the box")
     mark_sunglasses: bool = Field(
         False, description="dark glasses become class `object`; CelebAMask-HQ has one class for dark and clear ones"
     )
     legacy_offsets: bool = Field(False, description="pos3d: one pixel of a 512 px photo higher, as in FaceOcc's code")
     legacy_clip: bool = Field(False, description="bbox: cut at the photo's edges and stretch, as published, not pad")
+
+    @model_validator(mode="after")
+    def _only_whole_photos_were_cut(self) -> AlignSection:
+        if self.photos_cut_by is not None and self.method != "none":
+            raise ValueError(f"photos_cut_by is for method: none, found method: {self.method}")
+        return self
 
 
 class AlignJob(EngineSection):
