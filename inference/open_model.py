@@ -14,7 +14,7 @@ from inference.test_time import sliding_refiner, with_flip, with_scales
 from models.predictor import CropModel
 from models.runtimes import Precision, Runtime, open_predictor
 
-DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "occface_default.safetensors"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "occface_mobile.safetensors"
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 REFINEMENTS = ("sliding", "edges")

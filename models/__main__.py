@@ -1,4 +1,4 @@
-"""`python -m models`: the published weights, and what a network costs."""
+"""`python -m models`: the published weights, models for other runtimes, and what a network costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,8 @@ from common.config import validate
 from common.errors import UserError, exit_on_user_error
 from configs.schema.network import ModelSection
 from models.cost import estimate_cost
+from models.export import SUFFIXES, check_target, export_file
+from models.export_int8 import CALIBRATION_IMAGES, calibration_paths, export_int8
 from models.network import build_spec
 from models.registry import MIRROR_VARIABLE, Entry, fetch, problem_of, read_registry, require, weights_folder
 from models.weights import load_weights, save_weights
@@ -22,6 +25,9 @@ EXAMPLES = """  python -m models list
   python -m models fetch faceocc_retrained_2026 --to weights
   python -m models verify
   python -m models convert weights/epoch_16_best.ckpt weights/faceocc.safetensors
+  python -m models export weights/occface_mobile.safetensors occface.onnx
+  python -m models export weights/occface_mobile.safetensors occface_int8.onnx --int8 runs/mini/aligned/images
+  python -m models export weights/occface_mobile.safetensors occface.pt2 --format exported
   python -m models cost architecture=segformer encoder=mit_b0 --size 256"""
 
 
@@ -43,12 +49,25 @@ def main() -> None:
     converting.add_argument("source", type=Path, metavar="FILE")
     converting.add_argument("target", type=Path, metavar="OUT", help="a .safetensors file to write")
     converting.add_argument("--dry-run", action="store_true", help="read and check the file, and stop")
+    _add_export(commands)
     costing = commands.add_parser("cost", help="count parameters, operations and memory of a network")
     costing.add_argument("settings", nargs="*", metavar="key=value", help="keys of `model` in train.py's configuration")
     costing.add_argument("--size", type=int, default=256, help="side of the input in pixels (%(default)s)")
     costing.add_argument("--batch-size", type=int, default=16, help="for the memory (%(default)s)")
     options = arguments.parse_args()
     COMMANDS[options.command](options)
+
+
+def _add_export(commands: Any) -> None:
+    exporting = commands.add_parser("export", help="write a model for ONNX Runtime and others, preprocessing inside")
+    exporting.add_argument("weights", type=Path, metavar="WEIGHTS", help="a file of train.py or a published one")
+    exporting.add_argument("target", type=Path, metavar="OUT", help="file to write: .onnx, .pt2 or .pt")
+    exporting.add_argument("--format", choices=SUFFIXES, default="onnx", help="(%(default)s)")
+    exporting.add_argument("--int8", type=Path, metavar="CROPS", help="ONNX in 8 bits, fitted to a folder of crops")
+    exporting.add_argument(
+        "--int8-images", type=int, default=CALIBRATION_IMAGES, metavar="N", help="of that folder (%(default)s)"
+    )
+    exporting.add_argument("--dry-run", action="store_true", help="read and check the weights, and stop")
 
 
 def show_list(options: argparse.Namespace) -> None:
@@ -103,6 +122,34 @@ def convert(options: argparse.Namespace) -> None:
     print(options.target)
 
 
+def export(options: argparse.Namespace) -> None:
+    """Write a model for another runtime.
+
+    Raises:
+        UserError: the options do not go together, a file or package cannot be used, or the answers differ.
+    """
+    check_target(options.target, options.format)
+    if options.int8 is not None and options.format != "onnx":
+        raise UserError(f"--int8 is for ONNX only, not for --format {options.format}; leave one of them out")
+    if options.int8_images < 1:
+        raise UserError(f"--int8-images {options.int8_images}: expected at least 1")
+    if options.dry_run:
+        _, card = load_weights(options.weights)
+        found = "" if options.int8 is None else f" in 8 bits, from {len(_calibration(options))} crops"
+        print(f"would write {options.target}: {card.network.architecture}{found}, input {card.preprocessing}")
+        return
+    if options.int8 is not None:
+        made = export_int8(options.weights, options.target, crops=options.int8, images=options.int8_images)
+        print(f"{options.target}: 8 bits, masks agree with 32 bits by an IoU of {made.agreement:.4f} (n={made.images})")
+        return
+    difference = export_file(options.weights, options.target, file_format=options.format)
+    print(f"{options.target}: probabilities differ by at most {difference:.1e}")
+
+
+def _calibration(options: argparse.Namespace) -> list[Path]:
+    return calibration_paths(options.int8, options.int8_images)
+
+
 def cost(options: argparse.Namespace) -> None:
     """Print the cost of a network."""
     section = _model_section(options.settings)
@@ -122,7 +169,14 @@ def _input(entry: Entry) -> str:
     return f"{made.size} px, alignment {made.method}, normalisation {made.normalisation}"
 
 
-COMMANDS = {"list": show_list, "fetch": run_fetch, "verify": verify, "convert": convert, "cost": cost}
+COMMANDS = {
+    "list": show_list,
+    "fetch": run_fetch,
+    "verify": verify,
+    "convert": convert,
+    "export": export,
+    "cost": cost,
+}
 
 if __name__ == "__main__":
     main()

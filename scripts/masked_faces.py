@@ -44,7 +44,7 @@ from models.mask_class import open_mask_model
 from models.predictor import CropModel
 
 SHOWN = 10
-EXAMPLES = """  python scripts/masked_faces.py photos runs/masked --weights weights/occface_default.safetensors
+EXAMPLES = """  python scripts/masked_faces.py photos runs/masked --weights weights/occface_mobile.safetensors
   python scripts/masked_faces.py MFR2 runs/mfr2 --weights FILE --layout mfr2
   python scripts/masked_faces.py MLFW runs/mlfw --weights FILE --layout mlfw --aligned arcface112
   python scripts/masked_faces.py photos runs/masked --weights FILE --dry-run"""

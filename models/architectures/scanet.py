@@ -36,9 +36,9 @@ class SpatialAttention(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return `features` with what the attention adds."""
         query, key, value = (
-            layer(features).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )  # (N, h * w, C)
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)  # (N, C, h * w)
+            layer(features).flatten(2).transpose(1, 2).unsqueeze(1) for layer in (self.query, self.key, self.value)
+        )  # (N, 1, h * w, C); ONNX wants the axis of heads
+        mixed = F.scaled_dot_product_attention(query, key, value).squeeze(1).transpose(1, 2)  # (N, C, h * w)
         return features + self.share * mixed.reshape(features.shape)
 
 
