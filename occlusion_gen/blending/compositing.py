@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -170,10 +171,17 @@ def region_of(matrix: Affine, occluder_size: tuple[int, int], crop_size: tuple[i
 def region_around(points: Points, crop_size: tuple[int, int]) -> tuple[slice, slice]:
     """Return rows and columns of the crop around `points` (N, 2), with room for a softened edge, cut to the crop."""
     margin_px = REACH_PX + max(EDGE_BAND_PX, round(EDGE_BAND_PX * max(crop_size) / PUBLISHED_SIDE_PX))
-    limit = np.array([crop_size[1], crop_size[0]])
-    low = np.clip(np.floor(points.min(axis=0)).astype(int) - margin_px, 0, limit)
-    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + margin_px + 1, low, limit)
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return (
+        _widened(math.floor(top), math.ceil(bottom) + 1, margin_px, crop_size[0]),
+        _widened(math.floor(left), math.ceil(right) + 1, margin_px, crop_size[1]),
+    )
+
+
+def _widened(start: int, stop: int, margin_px: int, limit: int) -> slice:
+    """Return the slice with a margin on both sides, within 0 and `limit`; empty if it lies outside."""
+    first = min(max(start - margin_px, 0), limit)
+    return slice(first, min(max(stop + margin_px, first), limit))
 
 
 def _shift(rows: slice, columns: slice) -> Affine:
