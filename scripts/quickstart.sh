@@ -38,14 +38,16 @@ world=runs/sample/world
 weights=runs/sample/train/checkpoints/best.safetensors
 begin_s=$SECONDS
 
-step "1/7 draw a world of faces, hands, objects and textures" python -m datasets sample $world
-step "2/7 align the photos" python -m face_align configs/sample/align.yaml
-step "3/7 an occluded set on disk: hands and objects (NatOcc)" python -m occlusion_gen configs/sample/natocc.yaml
-step "4/7 another: random shapes with textures (RandOcc)" python -m occlusion_gen configs/sample/randocc.yaml
-step "5/7 train, with occluders put on while loading" python train.py configs/sample/train.yaml
-step "6/7 masks for a folder of photos" \
+step "1/8 draw a world of faces, hands, objects and textures" python -m datasets sample $world
+step "2/8 align the photos" python -m face_align configs/sample/align.yaml
+step "3/8 an occluded set on disk: hands and objects (NatOcc)" python -m occlusion_gen configs/sample/natocc.yaml
+step "4/8 another: random shapes with textures (RandOcc)" python -m occlusion_gen configs/sample/randocc.yaml
+step "5/8 train, with occluders put on while loading" python train.py configs/sample/train.yaml
+step "6/8 masks for a folder of photos" \
     python infer.py $world/RealOcc/image runs/sample/masks --weights $weights --landmarks $world/RealOcc/landmarks
-step "7/7 evaluate on unseen faces and unseen occluders" python eval.py configs/sample/eval.yaml weights=$weights
+step "7/8 evaluate on unseen faces and unseen occluders" python eval.py configs/sample/eval.yaml weights=$weights
+step "8/8 the shipped model, which was trained on photos and not on drawn faces" \
+    python infer.py $world/RealOcc/image runs/sample/shipped_masks --landmarks $world/RealOcc/landmarks
 [ "$dry_run" = yes ] && exit 0
 
 cat <<TEXT
@@ -57,7 +59,9 @@ pictures to look at:
   runs/sample/randocc/contact_sheet.jpg         textured shapes in front of faces
   runs/sample/train/previews/                   what the network saw and said, from validation to validation
   runs/sample/train/eval/drawn/worst_cases.jpg  the test images it did worst on
+  runs/sample/train/eval/report.html            every test image with its errors, and a threshold to move
   runs/sample/masks/overlay/                    the visible face in blue, one picture a photo
+  runs/sample/shipped_masks/triptych/           the same by the shipped model: point infer.py at your own photos
 scores:  runs/sample/train/eval/summary.json
 weights: $weights
 TEXT

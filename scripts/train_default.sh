@@ -72,5 +72,5 @@ step "3/6 landmarks of the masked faces" python -m face_align detect "$masked/im
 step "4/6 align the masked faces" python -m face_align configs/default/align_masked.yaml data.root="$masked" \
     source.landmarks="$PWD/$runs/masked_train_landmarks/landmarks.jsonl" source.labels="$PWD/$runs/masked_train_labels"
 step "5/6 train at 192 px" python train.py configs/default/train.yaml "$@"
-step "6/6 train at 256 px" python train.py configs/default/finetune.yaml "$@"
+step "6/6 train at 256 px" python train.py configs/default/train_256.yaml "$@"
 [ "$dry_run" = yes ] || echo "weights: $runs/train_256/checkpoints/latest.safetensors"
