@@ -61,7 +61,7 @@ def merge_parts(parts: Mapping[str, Path], *, photo: Path) -> NDArray[np.uint8]:
             )
         if part_name == "skin" and not part.mask.any():
             raise RecordError(f"{parts[part_name]}: the skin mask is empty", outcome="bad_label")
-        label[part.box][part.mask] = PART_ID[part_name]
+        np.copyto(label[part.box], np.uint8(PART_ID[part_name]), where=part.mask)
     if label is None or "skin" not in parts:
         raise RecordError(
             f"{photo}: has no skin mask; expected {photo.stem.zfill(5)}_skin.png under {MASKS}", outcome="bad_label"

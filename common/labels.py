@@ -7,6 +7,7 @@ map by name, never by id.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -154,9 +155,14 @@ def _face_names(policy: FacePolicy) -> tuple[str, ...]:
 
 
 def _is_part(label: NDArray[np.uint8], names: Iterable[str]) -> NDArray[np.bool_]:
+    return cv2.LUT(label, _table_of(tuple(names))).view(np.bool_)  # several times faster than indexing the table
+
+
+@functools.lru_cache(maxsize=64)
+def _table_of(names: tuple[str, ...]) -> NDArray[np.uint8]:
     table = np.zeros(256, np.uint8)
     table[[PART_ID[name] for name in names]] = 1
-    return cv2.LUT(label, table).view(np.bool_)  # several times faster than indexing the table
+    return table
 
 
 def _eyeglasses_area(label: NDArray[np.uint8]) -> NDArray[np.bool_] | None:

@@ -26,6 +26,7 @@ Key = tuple[int, int]
 
 # What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
 PARSED = np.arange(256, dtype=np.uint8)
+EVERYWHERE = torch.ones(1, dtype=torch.bool)
 FIRST_OCCLUDER, LAST_OCCLUDER = PART_ID[OCCLUDER_PARTS[0]], PART_ID[OCCLUDER_PARTS[-1]]
 PARSED[[PART_ID["hand"], PART_ID["object"], PART_ID["shape"]]] = PART_ID["background"]
 
@@ -174,7 +175,7 @@ def _stack(visible: Image8, full: Mask, known: Mask | None, full_known: Mask | N
 
 def _valid(masks: Image8, size: int) -> torch.Tensor:
     if masks.shape[2] == 2:
-        return torch.ones(1, dtype=torch.bool).expand(2, size, size)
+        return EVERYWHERE.expand(2, size, size)
     return torch.from_numpy(np.ascontiguousarray(masks[..., 2:].transpose(2, 0, 1)) > 127)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -165,8 +166,5 @@ def measure_once(name: str, measure: Callable[[Face], Found], face: Face) -> Fou
 
 def bounding_box(mask: Mask) -> Box | None:
     """Return the bounding box of a mask, None where it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
-        return None
-    x, y = int(columns[0]), int(rows[0])
-    return Box(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
+    box = Box(*cv2.boundingRect(mask.view(np.uint8)))
+    return box if box.width else None

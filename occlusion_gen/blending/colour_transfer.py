@@ -123,13 +123,21 @@ def linear_map(source: Colours, target: Colours) -> NDArray[np.float64]:
 
     Both covariances are regularised, and no direction is stretched by more than `MAX_STRETCH`.
     """
-    floor = VARIANCE_FLOOR * np.eye(3)
-    source_root = _root(np.cov(source.T, bias=True) + floor)
-    inverse = np.linalg.inv(source_root)
-    linear = inverse @ _root(source_root @ (np.cov(target.T, bias=True) + floor) @ source_root) @ inverse
+    source_mean, source_covariance = _gaussian_of(source)
+    target_mean, target_covariance = _gaussian_of(target)
+    values, vectors = np.linalg.eigh(source_covariance)
+    source_root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors / np.sqrt(values)) @ vectors.T
+    linear = inverse @ _root(source_root @ target_covariance @ source_root) @ inverse
     values, vectors = np.linalg.eigh((linear + linear.T) / 2)
-    linear = vectors @ np.diag(np.clip(values, 0, MAX_STRETCH)) @ vectors.T
-    return np.column_stack([linear, target.mean(axis=0) - linear @ source.mean(axis=0)])
+    linear = (vectors * np.minimum(np.maximum(values, 0), MAX_STRETCH)) @ vectors.T
+    return np.column_stack([linear, target_mean - linear @ source_mean])
+
+
+def _gaussian_of(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (3,) and regularised covariance (3, 3) of colours (n, 3)."""
+    covariance, mean = cv2.calcCovarMatrix(colours, None, cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE)
+    return mean[0], covariance + VARIANCE_FLOOR * np.eye(3)
 
 
 def _reinhard(colour: Image8, source: Colours, target: Colours) -> Image8:
@@ -149,7 +157,7 @@ def _to_lab(colour: NDArray[np.generic]) -> Colours:
 def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the symmetric square root of a positive definite matrix."""
     values, vectors = np.linalg.eigh(matrix)
-    return vectors @ np.diag(np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
 
 def _sample(places: NDArray[np.int64], rng: np.random.Generator, *, count: int | None = None) -> NDArray[np.int64]:
@@ -158,7 +166,7 @@ def _sample(places: NDArray[np.int64], rng: np.random.Generator, *, count: int |
     Args:
         count: None: as many as there are, within bounds.
     """
-    count = count or int(np.clip(SAMPLES_BY_ROOT * math.sqrt(len(places)), MIN_SAMPLES, MAX_SAMPLES))
+    count = count or min(max(int(SAMPLES_BY_ROOT * math.sqrt(len(places))), MIN_SAMPLES), MAX_SAMPLES)
     steps = (np.arange(count) + rng.random(count)) * (len(places) / count)
     return places[np.minimum(steps.astype(np.int64), len(places) - 1)]
 

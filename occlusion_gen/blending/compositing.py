@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -16,7 +17,7 @@ EDGE_BAND_PX = 4
 EDGE_SIGMA_PX = 1.1
 MIN_SIGMA_PX = 0.5
 REACH_PX = 8  # what filters and the warp's own neighbours need around an occluder, besides the edge band
-SPARSE_SHARE = 0.1  # above this share of mixed pixels it is faster to mix them all
+SPARSE_SHARE, SPARSE_FROM_PX = 0.1, 1 << 16  # above this share, or below this size, it is faster to mix all pixels
 RIM = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
 SUBPIXEL_BITS = 4
 
@@ -110,9 +111,11 @@ def lay(patch: Patch, below: Image8, *, edge: Edge, side_px: int) -> tuple[Image
 def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:
     """Return (1 - a) * face + a * colour with a = alpha / 255, rounded; every value lies between the two layers."""
     rim = cv2.inRange(alpha, 1, 254)
-    if cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
-        share = alpha.astype(np.float32) * np.float32(1 / 255)
-        return cv2.blendLinear(face, colour, 1 - share, share)
+    if alpha.size < SPARSE_FROM_PX or cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
+        share = cv2.merge([alpha] * 3).astype(np.uint16)
+        mixed = colour * share  # 255 * 255 and so the sum of both still fit into 16 bits
+        mixed += (255 - share) * face
+        return cv2.convertScaleAbs(mixed, alpha=1 / 255)
     mixed = face.copy()
     cv2.copyTo(colour, alpha, mixed)
     at = cv2.findNonZero(rim)  # an opaque occluder is mixed along its rim alone
@@ -170,10 +173,17 @@ def region_of(matrix: Affine, occluder_size: tuple[int, int], crop_size: tuple[i
 def region_around(points: Points, crop_size: tuple[int, int]) -> tuple[slice, slice]:
     """Return rows and columns of the crop around `points` (N, 2), with room for a softened edge, cut to the crop."""
     margin_px = REACH_PX + max(EDGE_BAND_PX, round(EDGE_BAND_PX * max(crop_size) / PUBLISHED_SIDE_PX))
-    limit = np.array([crop_size[1], crop_size[0]])
-    low = np.clip(np.floor(points.min(axis=0)).astype(int) - margin_px, 0, limit)
-    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + margin_px + 1, low, limit)
-    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return (
+        _widened(math.floor(top), math.ceil(bottom) + 1, margin_px, crop_size[0]),
+        _widened(math.floor(left), math.ceil(right) + 1, margin_px, crop_size[1]),
+    )
+
+
+def _widened(start: int, stop: int, margin_px: int, limit: int) -> slice:
+    """Return the slice with a margin on both sides, within 0 and `limit`; empty if it lies outside."""
+    first = min(max(start - margin_px, 0), limit)
+    return slice(first, min(max(stop + margin_px, first), limit))
 
 
 def _shift(rows: slice, columns: slice) -> Affine:

@@ -42,8 +42,8 @@ def degrade(params: Params, image: Image8) -> Image8:
         image = _compress(image, params["jpeg_quality"])
     if params["brightness_contrast"] is not None:
         brightness, contrast = params["brightness_contrast"]
-        table = np.arange(256) * (1 + contrast) + brightness * float(image.mean())
-        image = cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+        table = np.arange(256) * (1 + contrast) + brightness * sum(cv2.mean(image)[:3]) / 3
+        image = cv2.LUT(image, np.rint(np.minimum(np.maximum(table, 0), 255)).astype(np.uint8))
     return image
 
 
@@ -53,8 +53,8 @@ def gaussian_kernel(params: Params) -> NDArray[np.float64]:
     exp(-q^beta / 2) with q the squared Mahalanobis distance of an ellipse with axes `sigma_px`, turned by `angle_deg`;
     each value is multiplied by uniform noise in [0.9, 1.1] of its own seed.
     """
-    radius = params["kernel"] // 2
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
+    steps = np.arange(params["kernel"]) - params["kernel"] // 2.0
+    y, x = steps[:, None], steps
     angle = math.radians(params["angle_deg"])
     along, across = math.cos(angle) * x + math.sin(angle) * y, -math.sin(angle) * x + math.cos(angle) * y
     squared = (along / params["sigma_px"][0]) ** 2 + (across / params["sigma_px"][1]) ** 2

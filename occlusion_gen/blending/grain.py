@@ -6,6 +6,7 @@ gives itself away.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -23,7 +24,7 @@ WEAKEST_EDGE = 5.0  # grey levels a pixel; below, nothing tells how sharp the pi
 SHARP_PX = 0.8  # of an occluder without edges
 MAX_NOISE = 12.0
 LEAST_NOISE = 0.5
-NOISE_TILE_PX = 96
+NOISE_TILE_PX = 256
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
@@ -106,7 +107,7 @@ def _window_px(length: int) -> int:
 
 def _middle(start: int, length: int, *, at: float) -> slice:
     taken = min(length, _window_px(length))
-    first = start + int(np.clip(round(at * length - taken / 2), 0, length - taken))
+    first = start + min(max(round(at * length - taken / 2), 0), length - taken)
     return slice(first, first + taken)
 
 
@@ -138,14 +139,22 @@ def missing_noise(photo: float, patch: Patch) -> float:
     return min(MAX_NOISE, math.sqrt(max(0.0, photo**2 - own**2)))
 
 
+@functools.lru_cache(maxsize=1)
+def _noise_field() -> NDArray[np.float32]:
+    """Return standard normal noise, twice as wide and high as a tile, so that a tile may begin anywhere."""
+    return np.random.default_rng(0).standard_normal((2 * NOISE_TILE_PX, 2 * NOISE_TILE_PX), np.float32)
+
+
 def add_noise(colour: Image8, *, sigma: float, seed: int) -> Image8:
     """Return `colour` with Gaussian noise, the same in all channels, as cameras leave little noise of colour.
 
-    The noise repeats every `NOISE_TILE_PX` pixels, which nobody sees at these levels and which saves drawing most.
+    The noise is a window, at a place that the seed says, of a field that was drawn once, and repeats every
+    `NOISE_TILE_PX` pixels, which nobody sees at these levels.
     """
     height, width = colour.shape[:2]
     sides = min(height, NOISE_TILE_PX), min(width, NOISE_TILE_PX)
-    tile = np.random.default_rng(seed).standard_normal(sides, np.float32) * np.float32(sigma)
+    row, column = divmod(seed % NOISE_TILE_PX**2, NOISE_TILE_PX)
+    tile = _noise_field()[row : row + sides[0], column : column + sides[1]] * np.float32(sigma)
     below, right = height - sides[0], width - sides[1]
     noise = cv2.copyMakeBorder(tile, 0, below, 0, right, cv2.BORDER_WRAP) if below or right else tile
     return cv2.add(colour, cv2.merge([noise] * 3), dtype=cv2.CV_8U)

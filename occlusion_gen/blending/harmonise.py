@@ -23,7 +23,7 @@ from occlusion_gen.blending.grain import (
     noise_level,
 )
 from occlusion_gen.blending.motion_blur import blur_by_motion
-from occlusion_gen.blending.relight import estimate_light, match_saturation, photo_cast, relight
+from occlusion_gen.blending.relight import estimate_light, is_grey, photo_cast, relight, without_colours
 from occlusion_gen.face import Face, Image8, Params, Patch, measure_once
 
 Bounds = tuple[float, float]
@@ -106,7 +106,7 @@ def harmonise(params: Params, patch: Patch, *, face: Face) -> Patch:
         params: from `draw_harmony`.
         face: without any occluder.
     """
-    if not patch.alpha.any() or face.box is None:
+    if cv2.countNonZero(patch.alpha) == 0 or face.box is None:
         return patch
     patch = _relit(params, patch, face)
     if params["sharpness"]:
@@ -126,11 +126,11 @@ def harmonise(params: Params, patch: Patch, *, face: Face) -> Patch:
 
 
 def _blur_of_face(face: Face) -> float | None:
-    return edge_blur(*face_window(face))
+    return edge_blur(*measure_once("window", face_window, face))
 
 
 def _noise_of_face(face: Face) -> float:
-    return noise_level(*face_window(face))
+    return noise_level(*measure_once("window", face_window, face))
 
 
 def _softened(patch: Patch, sigma_px: float, face: Face) -> Patch:
@@ -160,9 +160,9 @@ def _relit(params: Params, patch: Patch, face: Face) -> Patch:
         tint=params["white_balance"] or 0.0,
         cast=None if skin else measure_once("cast", lambda it: photo_cast(it.image), face),
     )
-    if params["white_balance"] is None:
+    if params["white_balance"] is None or not measure_once("grey", lambda it: is_grey(it.image), face):
         return patch
-    return patch._replace(colour=match_saturation(patch.colour, face.image))
+    return patch._replace(colour=without_colours(patch.colour))
 
 
 def _face_px(face: Face) -> int:
@@ -204,7 +204,7 @@ def cast_shadow(params: Params, image: Image8, patch: Patch, *, face: Face) -> I
         face: gives the size and the light.
     """
     light = measure_once("light", estimate_light, face) if params["shadow"] is not None else None
-    if light is None or image.size == 0 or not patch.alpha.any():
+    if light is None or image.size == 0 or cv2.countNonZero(patch.alpha) == 0:
         return image
     distance_px = params["shadow"]["distance"] * _face_px(face)
     angle = math.radians(90 + params["shadow"]["turn_deg"]) + math.atan(2 * light.slope[0])
@@ -217,6 +217,6 @@ def cast_shadow(params: Params, image: Image8, patch: Patch, *, face: Face) -> I
     move[:, 2] *= distance_px * ratio
     fallen = cv2.warpAffine(alpha, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     soft = cv2.GaussianBlur(fallen, (0, 0), sigma_px * ratio, borderType=cv2.BORDER_REPLICATE)
-    left = np.rint(255 - np.float32(params["shadow"]["strength"]) * soft).astype(np.uint8)
+    left = cv2.convertScaleAbs(soft, alpha=-params["shadow"]["strength"], beta=255)
     left = cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.multiply(image, cv2.merge([left] * 3), scale=1 / 255)
