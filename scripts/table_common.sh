@@ -26,7 +26,7 @@ options() {
     cat <<'TEXT'
 
   data=DATA        folder with the raw data sets (default: $OCCFACE_DATA, or data)
-  --smoke          the same path on drawn data with small networks, on a CPU, in about a minute
+  --smoke          the same path on drawn data with small networks, on a CPU, in half a minute to two and a half
   --only NAME      only this step or cell (training set/network), and what it needs; may stand several times; patterns
                    work: --only '*/segformer'; --only table writes the table anew and runs nothing
   --seeds 0,1,2    one training a seed: the table tells mean and standard deviation
