@@ -22,3 +22,11 @@ use_environment() {
     PATH="$PWD/.venv/bin:$PATH"
 }
 
+# Usage: step TITLE COMMAND...; tells what it does, and does it unless dry_run is yes.
+step() {
+    echo
+    echo "== $1"
+    shift
+    echo "+ $*"
+    [ "$dry_run" = yes ] || "$@"
+}

@@ -40,7 +40,7 @@ from face_align.squares import Box, extent
 from inference.photo_masks import predict_photo
 from inference.self_detector import SelfDetector
 from models.predictor import CropPredictor
-from scripts.measuring import interval_text, machine_line
+from scripts.measuring import add_model, interval_text, machine_line, names_of
 
 Image8 = NDArray[np.uint8]
 
@@ -98,24 +98,9 @@ def parse_arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     arguments = parser(__doc__ or "", EXAMPLES)
     arguments.add_argument("--data", type=Path, required=True, help="holds landmarks68, occluded_dev, textures, ...")
-    arguments.add_argument(
-        "--weights",
-        type=Path,
-        default=Path("weights/occface_mobile.safetensors"),
-        help="a model with two outputs, visible and full (%(default)s)",
-    )
-    arguments.add_argument("--parts", type=parts_from, default=PARTS, help=f"of {','.join(PARTS)} (all)")
-    arguments.add_argument("-n", type=int, metavar="N", help="paste only the first N photos (all)")
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)")
-    arguments.add_argument("--dry-run", action="store_true", help="say what would be measured, and stop")
+    arguments.add_argument("--parts", type=names_of(PARTS), default=PARTS, help=f"of {','.join(PARTS)} (all)")
+    add_model(arguments, what="a model with two outputs, visible and full", counted=" of landmarks68")
     return arguments.parse_args()
-
-
-def parts_from(text: str) -> tuple[str, ...]:
-    """Return the parts named in "pasted,empty"."""
-    if unknown := sorted(set(text.split(",")) - set(PARTS)):
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; known: {', '.join(PARTS)}")
-    return tuple(text.split(","))
 
 
 def held_out(folder: Path) -> list[Path]:

@@ -36,7 +36,7 @@ from inference.photo_masks import to_patch, to_photo
 from inference.self_detector import by_segmenter
 from inference.test_time import sliding_refiner, with_flip, with_scales
 from models.predictor import CropModel, CropPredictor
-from scripts.measuring import interval_text, machine_line
+from scripts.measuring import add_model, interval_text, machine_line, names_of
 
 Image8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -111,24 +111,9 @@ def parse_arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     arguments = parser("Measure gain and cost of the options of test time.", EXAMPLES)
     arguments.add_argument("--data", type=Path, required=True, help="holds occluded_dev and celebamask_hq_mini")
-    arguments.add_argument(
-        "--weights",
-        type=Path,
-        default=Path("weights/occface_mobile.safetensors"),
-        help="a model of visible faces (%(default)s)",
-    )
-    arguments.add_argument("--sets", type=sets_from, default=SETS, help=f"of {','.join(SETS)} (all)")
-    arguments.add_argument("-n", type=int, metavar="N", help="only the first N photos of each set (all)")
-    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)")
-    arguments.add_argument("--dry-run", action="store_true", help="say what would be measured, and stop")
+    arguments.add_argument("--sets", type=names_of(SETS), default=SETS, help=f"of {','.join(SETS)} (all)")
+    add_model(arguments, what="a model of visible faces", counted=" of each set")
     return arguments.parse_args()
-
-
-def sets_from(text: str) -> tuple[str, ...]:
-    """Return the sets named in "helen_afw,rmfd"."""
-    if unknown := sorted(set(text.split(",")) - set(SETS)):
-        raise argparse.ArgumentTypeError(f"unknown {unknown}; known: {', '.join(SETS)}")
-    return tuple(text.split(","))
 
 
 def examples(data: Path, name: str, *, limit: int | None) -> list[Example]:

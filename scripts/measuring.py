@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -32,3 +33,29 @@ def interval_text(scores: Sequence[float], *, digits: int = 4) -> str:
     """Return the 95 % bootstrap interval of the mean of `scores`."""
     low, high = bootstrap_interval(scores)
     return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def add_model(arguments: argparse.ArgumentParser, *, what: str, counted: str) -> None:
+    """Add the options of a script that measures a model: --weights, -n, --device and --dry-run.
+
+    Args:
+        what: the model has to be.
+        counted: what -n limits.
+    """
+    default = Path("weights/occface_mobile.safetensors")
+    arguments.add_argument("--weights", type=Path, default=default, help=f"{what} (%(default)s)")
+    arguments.add_argument("-n", type=int, metavar="N", help=f"only the first N photos{counted} (all)")
+    arguments.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (%(default)s)")
+    arguments.add_argument("--dry-run", action="store_true", help="say what would be measured, and stop")
+
+
+def names_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return what reads "one,two" for argparse, each of them `known`."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(text.split(","))
+        if unknown := sorted(set(names) - set(known)):
+            raise argparse.ArgumentTypeError(f"unknown {unknown}; known: {', '.join(known)}")
+        return names
+
+    return read

@@ -17,14 +17,6 @@ examples:
 TEXT
 }
 
-step() {
-    echo
-    echo "== $1"
-    shift
-    echo "+ $*"
-    [ "$dry_run" = yes ] || "$@"
-}
-
 dry_run=no
 case "${1:-}" in
     "") ;;

@@ -28,14 +28,6 @@ examples:
 TEXT
 }
 
-step() {
-    echo
-    echo "== $1"
-    shift
-    echo "+ $*"
-    [ "$dry_run" = yes ] || "$@"
-}
-
 dry_run=no
 case "${1:-}" in
     -h | --help) usage && exit 0 ;;
