@@ -24,7 +24,8 @@ CELEBAMASK_PARTS = (
     "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
 )  # fmt: skip
 OCCLUDER_PARTS = ("mask", "hand", "object", "shape")
-PART_NAMES = ("background", *CELEBAMASK_PARTS, *OCCLUDER_PARTS)
+UNKNOWN_PART = "unknown"  # nobody knows what is there, or the data set is wrong: neither learnt nor scored
+PART_NAMES = ("background", *CELEBAMASK_PARTS, *OCCLUDER_PARTS, UNKNOWN_PART)
 PART_ID = {name: index for index, name in enumerate(PART_NAMES)}
 FACE_PARTS = ("skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "mouth", "u_lip", "l_lip")
 SEEN_THROUGH_LENSES = ("l_eye", "r_eye", "l_brow", "r_brow", "nose")
@@ -35,7 +36,7 @@ _COLOURS = {
     "l_ear": (210, 150, 190), "r_ear": (230, 170, 210), "mouth": (130, 20, 40), "u_lip": (220, 60, 90),
     "l_lip": (240, 90, 120), "hair": (90, 60, 150), "hat": (250, 210, 60), "ear_r": (255, 255, 150),
     "neck_l": (190, 190, 90), "neck": (190, 150, 120), "cloth": (90, 150, 90), "mask": (150, 220, 255),
-    "hand": (255, 80, 0), "object": (255, 0, 200), "shape": (160, 160, 160),
+    "hand": (255, 80, 0), "object": (255, 0, 200), "shape": (160, 160, 160), "unknown": (70, 70, 70),
 }  # fmt: skip
 
 
@@ -112,10 +113,11 @@ def known_mask(label: NDArray[np.uint8], parts: NDArray[np.uint8], policy: FaceP
         label: (H, W) uint8 class ids, after occlusion if there is any.
         parts: (H, W) uint8 class ids before.
     """
+    unknown = label == PART_ID[UNKNOWN_PART]
     if policy.eyeglasses != "ignore":
-        return None
+        return ~unknown if unknown.any() else None
     glasses = _eyeglasses_area(parts)
-    unknown = label == PART_ID["eye_g"]
+    unknown = unknown | (label == PART_ID["eye_g"])
     unknown = unknown if glasses is None else unknown | glasses
     return ~unknown | _is_part(label, OCCLUDER_PARTS)
 

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from common.geometry import scaling
-from common.labels import OCCLUDER_PARTS, PART_ID, FacePolicy, full_mask, known_mask, still_visible_mask
+from common.labels import (
+    OCCLUDER_PARTS,
+    PART_ID,
+    UNKNOWN_PART,
+    FacePolicy,
+    full_mask,
+    known_mask,
+    still_visible_mask,
+)
 from common.sample import Sample
 from common.seeding import ORDER_STREAM, generator
 from datasets.augment import Augmenter, warp
@@ -27,8 +35,9 @@ Key = tuple[int, int]
 # What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
 PARSED = np.arange(256, dtype=np.uint8)
 EVERYWHERE = torch.ones(1, dtype=torch.bool)
-FIRST_OCCLUDER, LAST_OCCLUDER = PART_ID[OCCLUDER_PARTS[0]], PART_ID[OCCLUDER_PARTS[-1]]
+FIRST_UNSEEN, LAST_UNSEEN = PART_ID[OCCLUDER_PARTS[0]], PART_ID[UNKNOWN_PART]  # occluders and what is unknown
 PARSED[[PART_ID["hand"], PART_ID["object"], PART_ID["shape"]]] = PART_ID["background"]
+PARSED[PART_ID[UNKNOWN_PART]] = 255
 
 
 class Occluded(Protocol):
@@ -160,7 +169,7 @@ def _full_known(before: Image8, *, face_known: bool) -> Mask | None:
     """
     if not face_known:
         return np.zeros(before.shape, np.bool_)
-    real = cv2.inRange(before, FIRST_OCCLUDER, LAST_OCCLUDER)
+    real = cv2.inRange(before, FIRST_UNSEEN, LAST_UNSEEN)
     return real == 0 if cv2.countNonZero(real) else None
 
 

@@ -20,7 +20,7 @@ from occlusion_gen.offline import landmarks_of
 from occlusion_gen.synthesiser import build_synthesiser
 
 COLUMNS = 7
-GENERATORS = ("natocc", "randocc", "paste", "hand_paste", "mask_template", "mask_polygon", "eyewear", "mix")
+GENERATORS = ("natocc", "randocc", "paste", "hand_paste", "mask_template", "mask_polygon", "limb", "eyewear", "mix")
 EXAMPLES = "  python scripts/make_pictures.py\n  python scripts/make_pictures.py --only occlusion"
 CAPTIONS = (
     "1  drawn photo",

@@ -20,7 +20,7 @@ from common.manifest import sha256
 from models.state_files import State
 from models.weights import load_weights, save_weights
 
-EXAMPLES = """  python scripts/ship_weights.py runs/default/train_256/checkpoints/latest.safetensors \\
+EXAMPLES = """  python scripts/ship_weights.py runs/default/anneal/checkpoints/latest.safetensors \\
       weights/occface_mobile.safetensors --threshold 0.5"""
 
 

@@ -7,6 +7,7 @@ from configs.schema.align import AlignJob, AlignSection, SourceSection
 from configs.schema.evaluation import EvalJob, EvalSet
 from configs.schema.eyewear import EyewearSection
 from configs.schema.harmony import HarmonySection
+from configs.schema.limb import LimbSection
 from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
 from configs.schema.network import LossSection, ModelSection, loss_problem, size_problem
 from configs.schema.occluder import NatOccSection, OccluderSection, PlacedSection, RandOccSection
@@ -47,6 +48,7 @@ __all__ = [
     "FaceSection",
     "HandPasteSection",
     "HarmonySection",
+    "LimbSection",
     "LossSection",
     "MaskPolygonSection",
     "MaskTemplateSection",

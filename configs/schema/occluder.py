@@ -52,6 +52,9 @@ class NatOccSection(PlacedSection):
     from_outside: bool = Field(
         False, description="move it back until its upper end leaves the face: no wrist ends on a cheek"
     )
+    bend: Range | None = Field(
+        None, description="bend the cut-out smoothly by at most this share of its longer side; null: leave it as it is"
+    )
 
 
 class RandOccSection(PlacedSection):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from common.config import Section
 from configs.schema.engine import EngineSection
 from configs.schema.eyewear import EyewearSection
+from configs.schema.limb import LimbSection
 from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
 from configs.schema.occluder import NatOccSection, RandOccSection
 from configs.schema.pasting import HandPasteSection, PasteSection, RealSection
@@ -22,7 +23,8 @@ Generator = Annotated[
     | HandPasteSection
     | MaskTemplateSection
     | MaskPolygonSection
-    | EyewearSection,
+    | EyewearSection
+    | LimbSection,
     Field(discriminator="kind"),
 ]
 

@@ -19,7 +19,8 @@ HIDES_FROM = (
 )
 
 
-def _positive(bounds: tuple[float, float]) -> tuple[float, float]:
+def positive_range(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return `bounds`; raise ValueError where the first is not above 0."""
     if bounds[0] <= 0:
         raise ValueError(f"expected two numbers above 0, found {list(bounds)}")
     return bounds
@@ -38,7 +39,7 @@ class PasteTransformSection(Section):
 
     rotation_deg: Angle
     translation: tuple[Share, Share] = Field(description="share of the canvas's width and height")
-    scale: Annotated[Range, AfterValidator(_positive)]
+    scale: Annotated[Range, AfterValidator(positive_range)]
     shear_deg: Angle = Field(description="along x")
 
 

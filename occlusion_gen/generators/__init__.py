@@ -9,6 +9,7 @@ from configs.schema.occluder import OccluderSection
 from occlusion_gen.face import Generator
 from occlusion_gen.generators.eyewear import build_eyewear
 from occlusion_gen.generators.hand_paste import build_hand_paste
+from occlusion_gen.generators.limb import build_limb
 from occlusion_gen.generators.mask_polygon import build_mask_polygon
 from occlusion_gen.generators.mask_template import build_mask_template
 from occlusion_gen.generators.natocc import build_natocc
@@ -20,6 +21,7 @@ from occlusion_gen.occluders.library import Split
 BUILDERS: dict[str, Callable[..., Any]] = {
     "eyewear": build_eyewear,
     "hand_paste": build_hand_paste,
+    "limb": build_limb,
     "mask_polygon": build_mask_polygon,
     "mask_template": build_mask_template,
     "natocc": build_natocc,

@@ -14,6 +14,7 @@ from common.labels import PART_ID
 from configs.schema import NatOccSection
 from occlusion_gen.blending.compositing import warp_to_patch
 from occlusion_gen.face import Box, Face, Params, Patch
+from occlusion_gen.generators.bending import bend, draw_bend
 from occlusion_gen.generators.placement import draw_placement, occluder_to_crop
 from occlusion_gen.occluders.library import OccluderLibrary, Split, open_occluders
 
@@ -28,6 +29,7 @@ class NatOcc:
     affine_share: float
     rotate_toward_face: bool
     from_outside: bool = False
+    bend: tuple[float, float] | None = None
     worn: bool = False
     needs_landmarks: bool = False
 
@@ -40,6 +42,7 @@ class NatOcc:
             "occluder_index": index,
             "box": list(face.box),
             "placement": draw_placement(rng, face.box, area=self.area, affine_share=self.affine_share),
+            **({} if self.bend is None else {"bend": draw_bend(rng, self.bend)}),
         }
 
     def patch(self, params: Params, face: Face) -> Patch:
@@ -53,7 +56,8 @@ class NatOcc:
             from_outside=self.from_outside,
         )
         smaller, factor = self.library.level(index, scale_of(matrix))
-        return warp_to_patch(smaller, compose(matrix, enlarging(factor)), crop_size=face.label.shape)
+        patch = warp_to_patch(smaller, compose(matrix, enlarging(factor)), crop_size=face.label.shape)
+        return bend(params["bend"], patch) if "bend" in params else patch
 
 
 def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> NatOcc:
@@ -76,4 +80,5 @@ def build_natocc(section: NatOccSection, *, split: Split, max_side_px: int) -> N
         affine_share=section.affine_share,
         rotate_toward_face=section.rotate_toward_face,
         from_outside=section.from_outside,
+        bend=section.bend,
     )

@@ -12,8 +12,10 @@ from common.labels import (
     PALETTE,
     PART_ID,
     PART_NAMES,
+    Eyeglasses,
     FacePolicy,
     full_mask,
+    known_mask,
     mirror,
     visible_mask,
 )
@@ -122,3 +124,19 @@ def test_mirroring_exchanges_left_and_right() -> None:
     row = np.array([[PART_ID[name] for name in ("l_eye", "r_brow", "r_ear", "nose", "ear_r", "l_lip")]], np.uint8)
     expected = [PART_ID[name] for name in ("l_lip", "ear_r", "nose", "l_ear", "l_brow", "r_eye")]
     assert mirror(row).tolist() == [expected]
+
+
+@pytest.mark.parametrize("eyeglasses", ["face", "ignore"])
+def test_unknown_pixels_are_no_face_and_nothing_is_known_of_them(eyeglasses: Eyeglasses) -> None:
+    policy = FacePolicy(eyeglasses=eyeglasses)
+    before = np.full((4, 6), PART_ID["skin"], np.uint8)
+    assert known_mask(before, before, policy) is None or known_mask(before, before, policy).all()
+    before[:, :3] = PART_ID["unknown"]
+    after = before.copy()
+    after[:2] = PART_ID["hand"]  # known again: a hand was put over it
+    known = known_mask(after, before, policy)
+    assert known is not None
+    assert known[:2].all()
+    assert known[:, 3:].all()
+    assert not known[2:, :3].any()
+    assert not visible_mask(before, policy)[:, :3].any()
