@@ -7,19 +7,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import cv2
+import numpy as np
+
 from common.cli import parser
 from common.config import load_config
 from common.errors import UserError, exit_on_user_error
 from common.image_io import list_images, read_image, read_label, write_image
-from common.labels import FacePolicy, visible_mask
+from common.labels import PART_ID, FacePolicy, visible_mask
 from common.manifest import read_samples
 from common.seeding import generator
 from common.visualize import Image8, blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob, PoolSection
+from inference import Predictor
 from occlusion_gen.offline import landmarks_of
 from occlusion_gen.synthesiser import build_synthesiser
 
 COLUMNS = 7
+PORTRAIT, PORTRAIT_SEED = np.s_[0:240, 100:340], (2, 3)
 GENERATORS = ("natocc", "randocc", "paste", "hand_paste", "mask_template", "mask_polygon", "limb", "eyewear", "mix")
 EXAMPLES = "  python scripts/make_pictures.py\n  python scripts/make_pictures.py --only occlusion"
 CAPTIONS = (
@@ -33,7 +38,7 @@ CAPTIONS = (
 
 @exit_on_user_error
 def main() -> None:
-    """Write docs/pictures/overview.jpg and occlusion.jpg."""
+    """Write docs/pictures/overview.jpg, occlusion.jpg and portrait.jpg."""
     arguments = parser("Make the pictures of README and docs.", EXAMPLES)
     arguments.add_argument("--runs", type=Path, default=Path("runs/sample"), help="folder of the quickstart")
     arguments.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder to write to")
@@ -98,7 +103,26 @@ def draw_occlusion(runs: Path) -> Image8:
     return contact_sheet(rows, tile_px=150, captions=GENERATORS)
 
 
-PICTURES = {"overview": draw_overview, "occlusion": draw_occlusion}
+def draw_portrait(runs: Path) -> Image8:
+    """Return a photo of the public domain, without and with a drawn hand, and what the shipped model sees in each."""
+    try:
+        from skimage.data import astronaut  # NASA, public domain
+    except ImportError as error:
+        raise UserError("the portrait comes with scikit-image; pip install -r requirements-dev.txt") from error
+    photo = np.ascontiguousarray(astronaut()[PORTRAIT])
+    photo = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    predictor = Predictor.from_file()
+    seen = predictor(photo).visible
+    label = np.where(seen, PART_ID["skin"], PART_ID["background"]).astype(np.uint8)
+    section = load_config(Path("configs/occlude/limb.yaml"), OcclusionJob).occlusion
+    hands = build_synthesiser(section, policy=FacePolicy(), split="train", max_side_px=max(label.shape))
+    occluded = hands(generator(*PORTRAIT_SEED), image=photo, label=label).image
+    return contact_sheet(
+        [[photo, blend(photo, seen), occluded, blend(occluded, predictor(occluded).visible)]], tile_px=260
+    )
+
+
+PICTURES = {"overview": draw_overview, "occlusion": draw_occlusion, "portrait": draw_portrait}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ Field32 = NDArray[np.float32]
 Rod = tuple[float, float, float, float, float, float]
 
 FIST_SHARE, POINTING_SHARE = 0.35, 0.25  # the others stretch all fingers
-ARM_LENGTH = 8.0  # palms: the elbow lies outside of the crop
+ARM_LENGTH = 3.0  # longer sides of the face's box: no elbow lies inside of the crop
 NAIL_SHARE = 0.5
 AMBIENT = 0.45  # of the light comes from everywhere
 FOLD_DEPTH = 0.35  # how dark it is where two rods meet at a right angle, share of the light
@@ -56,7 +56,8 @@ class Limb:
         assert face.box is not None
         palm_px = float(rng.uniform(*self.width)) * max(face.box.width, face.box.height)
         reach, direction_deg = _aim(rng, face.box)
-        rods, tips = _draw_hand(rng, reach, direction_deg, palm_px)
+        arm_px = ARM_LENGTH * max(face.box.width, face.box.height)
+        rods, tips = _draw_hand(rng, reach, direction_deg, palm_px=palm_px, arm_px=arm_px)
         return {
             "occluder": "limb",
             "rods_px": [[round(value, 2) for value in rod] for rod in rods],
@@ -170,13 +171,13 @@ def _aim(rng: np.random.Generator, box: Box) -> tuple[NDArray[np.float64], float
 
 
 def _draw_hand(
-    rng: np.random.Generator, reach: NDArray[np.float64], direction_deg: float, palm_px: float
+    rng: np.random.Generator, reach: NDArray[np.float64], direction_deg: float, *, palm_px: float, arm_px: float
 ) -> tuple[list[Rod], list[tuple[float, float, float, float]]]:
     """Return rods and nails (x, y, radius, turn) of an arm whose palm lies at `reach`."""
     ahead = _unit(direction_deg)
     across = np.array([-ahead[1], ahead[0]])
     half = palm_px / 2
-    elbow = reach - ahead * palm_px * ARM_LENGTH + across * rng.normal(0, 0.8) * palm_px
+    elbow = reach - ahead * arm_px + across * rng.normal(0, 0.8) * palm_px
     wrist = reach - ahead * palm_px * rng.uniform(0.5, 0.8)
     wrist_radius = half * rng.uniform(0.6, 0.8)
     rods = [_rod(elbow, wrist, wrist_radius * rng.uniform(1.0, 1.5), wrist_radius)]
