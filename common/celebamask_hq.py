@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError, UserError
-from common.image_io import read_mask_in_box
 from common.labels import CELEBAMASK_PARTS, PART_ID
+from common.mask_reading import read_mask_in_box
 
 IMAGES = "CelebA-HQ-img"
 MASKS = "CelebAMask-HQ-mask-anno"
