@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import struct
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +23,17 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, above which it warns,
 # Where Pillow finds an orientation; without any of them, asking for it is a fifth of the time of a small mask.
 HOLDS_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
 
+# What OpenCV decodes at; the flags of its names bring a colour order with them that it lets nobody change.
+REDUCED = {
+    1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}  # fmt: skip
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_START = PNG_SIGNATURE + b"\x00\x00\x00\x0dIHDR"
+PNG_END = b"IEND\xaeB`\x82"
+MAX_PNG_SIDE_PX = 1 << 20  # OpenCV's own limit
+PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs"})
+PNG_GREY, PNG_RGB, PNG_PALETTE = 0, 2, 3  # colour types of the PNG specification
+
 Image8 = NDArray[np.uint8]
 
 
@@ -28,17 +44,63 @@ class UnreadableImageError(RecordError):
         super().__init__(message, outcome=outcome)
 
 
-def open_image(path: Path, max_pixels: int, shrink: int = 1) -> Image.Image:
+# What Pillow raises for files that are no images, or damaged ones.
+DAMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file that has been read, so that the same bytes can be measured, decoded and summed up."""
+
+    path: Path
+    content: bytes
+
+    @functools.cached_property
+    def opened(self) -> Image.Image:
+        """The image as its header describes it, without its pixels.
+
+        Raises:
+            UnreadableImageError: the file is no image.
+        """
+        try:
+            return Image.open(io.BytesIO(self.content), formats=FORMATS)
+        except DAMAGE as error:
+            raise unreadable(self.path, error) from error
+
+
+ImageSource = Path | FileContent
+
+
+def path_of(source: ImageSource) -> Path:
+    """Return where the file lies."""
+    return source.path if isinstance(source, FileContent) else source
+
+
+def read_file(source: ImageSource) -> FileContent:
+    """Return the file with its bytes; nothing is done where they are there already.
+
+    Raises:
+        UnreadableImageError: the file is missing or cannot be read.
+    """
+    if isinstance(source, FileContent):
+        return source
+    try:
+        return FileContent(source, source.read_bytes())
+    except OSError as error:
+        raise unreadable(source, error) from error
+
+
+def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.Image:
     """Return the decoded, upright image, a JPEG smaller by up to `shrink`.
 
     Raises:
-        UnreadableImageError: the file is missing, damaged, too large or no image.
+        UnreadableImageError: the file is damaged, too large or no image.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(file.content), formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadableImageError(
-                    f"{path}: {image.height} x {image.width} pixels are above the limit of {max_pixels}; "
+                    f"{file.path}: {image.height} x {image.width} pixels are above the limit of {max_pixels}; "
                     "shrink the image first",
                     outcome="image_too_large",
                 )
@@ -49,8 +111,8 @@ def open_image(path: Path, max_pixels: int, shrink: int = 1) -> Image.Image:
             if image.format == "TIFF" or not HOLDS_ORIENTATION.isdisjoint(image.info):
                 ImageOps.exif_transpose(image, in_place=True)
             return image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise unreadable(path, error) from error
+    except DAMAGE as error:
+        raise unreadable(file.path, error) from error
 
 
 def _whole_factor(sides: tuple[int, int], shrink: int) -> int:
@@ -79,20 +141,56 @@ def to_eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
-def read_plain_jpeg(path: Path, max_pixels: int) -> Image8 | None:
+def decode_plain_jpeg(file: FileContent, max_pixels: int, shrink: int = 1) -> Image8 | None:
     """Return an ordinary JPEG, whole, upright and of three channels, decoded by OpenCV; None for all else.
 
-    The same values as Pillow's in two thirds of the time. What is damaged or special is left to Pillow, which says so.
+    The same values as `decode_image`'s in less time. What is damaged or special is left to Pillow, which says so.
     """
-    try:
-        content = path.read_bytes()
-        if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
-            return None
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            turned = not HOLDS_ORIENTATION.isdisjoint(image.info)
-            if image.mode != "RGB" or turned or image.width * image.height > max_pixels:
-                return None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    if not (file.content.startswith(b"\xff\xd8") and file.content.endswith(b"\xff\xd9")):
         return None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    header = file.opened
+    turned = not HOLDS_ORIENTATION.isdisjoint(header.info)
+    if header.format != "JPEG" or header.mode != "RGB" or turned or header.width * header.height > max_pixels:
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | REDUCED[_whole_factor(header.size, shrink)]
+    return cv2.imdecode(np.frombuffer(file.content, np.uint8), flags)
+
+
+class PlainPng(NamedTuple):
+    """A decoded PNG: (H, W) uint8, `grey` as stored or a weighted mean of three channels, if `was_colour`."""
+
+    grey: Image8
+    was_colour: bool
+
+
+def decode_plain_png(content: bytes, max_pixels: int) -> PlainPng | None:
+    """Return an ordinary PNG, whole, of 8 bits and one or three channels, decoded by OpenCV; None for all else.
+
+    What is damaged or special is left to Pillow, which says so.
+    """
+    if not _has_plain_chunks(content):
+        return None
+    width, height, bits, colour_type = struct.unpack_from(">IIBB", content, 16)
+    too_large = width * height > max_pixels or max(width, height) > MAX_PNG_SIDE_PX
+    if bits != 8 or colour_type not in (PNG_GREY, PNG_RGB) or too_large:
+        return None
+    grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if grey is None else PlainPng(grey, colour_type == PNG_RGB)
+
+
+def _has_plain_chunks(content: bytes) -> bool:
+    """Return whether a PNG is whole to its end, and holds pixels and nothing that could change their meaning."""
+    if not content.startswith(PNG_START) or not content.endswith(PNG_END):
+        return False
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        if kind not in PLAIN_CHUNKS:
+            return False
+        at += 12 + length  # with its length, its kind, and a checksum that the decoder looks at
+    return at == len(content)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk as it stands in a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -20,6 +20,7 @@ import io
 import os
 from collections.abc import Iterable, Set
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -28,12 +29,20 @@ from PIL import Image
 from common import image_decoding, mask_reading
 from common.errors import UserError
 from common.image_decoding import (
+    DAMAGE,
     FORMATS,
+    HOLDS_ORIENTATION,
     MAX_PIXELS,
+    PNG_PALETTE,
+    FileContent,
     Image8,
+    ImageSource,
     UnreadableImageError,
-    open_image,
-    read_plain_jpeg,
+    decode_image,
+    decode_plain_jpeg,
+    path_of,
+    png_chunk,
+    read_file,
     to_eight_bit,
     unreadable,
 )
@@ -41,9 +50,10 @@ from common.labels import PALETTE
 from common.mask_reading import Mask, read_mask
 
 __all__ = [
-    "FORMATS", "MAX_PIXELS", "READING_CODE", "SUFFIXES", "Image8", "Mask", "UnreadableImageError", "image_size",
-    "list_images", "read_image", "read_label", "read_mask", "read_rgba", "write_bytes", "write_grey", "write_image",
-    "write_label", "write_mask", "write_rgba", "write_zero_one",
+    "FORMATS", "MAX_PIXELS", "READING_CODE", "SUFFIXES", "FileContent", "Image8", "ImageSource", "Mask",
+    "UnreadableImageError", "image_size", "list_images", "read_file", "read_image", "read_label", "read_mask",
+    "read_rgba", "write_bytes", "write_grey", "write_image", "write_label", "write_mask", "write_rgba",
+    "write_zero_one",
 ]  # fmt: skip
 
 # For those who keep what they read, and must know when it would be read otherwise.
@@ -58,11 +68,11 @@ if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.12
     COLOUR_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image8:
-    """Return the photo at `path` as RGB (H, W, 3) uint8, upright.
+def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image8:
+    """Return the photo as RGB (H, W, 3) uint8, upright.
 
     Args:
-        path: a file of one of `FORMATS`.
+        source: path of a file of one of `FORMATS`, or the file once it has been read.
         max_pixels: refuse images with more pixels than this before decoding them.
         shrink: a JPEG comes back smaller by the largest of 1, 2, 4 and 8 that is at most this and divides both
             sides, which decodes faster. Other formats come back whole.
@@ -70,10 +80,11 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> 
     Raises:
         UnreadableImageError: the file is missing, truncated, too large or no image.
     """
-    plain = read_plain_jpeg(path, max_pixels) if shrink == 1 else None
+    file = read_file(source)
+    plain = decode_plain_jpeg(file, max_pixels, shrink)
     if plain is not None:
         return plain
-    image = to_eight_bit(open_image(path, max_pixels, shrink))
+    image = to_eight_bit(decode_image(file, max_pixels, shrink))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -83,19 +94,20 @@ def read_rgba(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
     Raises:
         UnreadableImageError: as `read_image`.
     """
-    return np.asarray(to_eight_bit(open_image(path, max_pixels)).convert("RGBA"))
+    return np.asarray(to_eight_bit(decode_image(read_file(path), max_pixels)).convert("RGBA"))
 
 
-def read_label(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
+def read_label(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image8:
     """Return the class ids (H, W) uint8 stored in a palette or grey PNG.
 
     Raises:
         UnreadableImageError: the file is damaged or has colour channels instead of ids.
     """
-    image = open_image(path, max_pixels)
+    file = read_file(source)
+    image = decode_image(file, max_pixels)
     if image.mode not in ("P", "L", "1"):
         raise UnreadableImageError(
-            f"{path}: expected class ids in a palette or grey PNG, found mode {image.mode}; "
+            f"{file.path}: expected class ids in a palette or grey PNG, found mode {image.mode}; "
             "read black-and-white masks as masks, or convert the file"
         )
     return np.array(image, dtype=np.uint8)
@@ -146,24 +158,42 @@ def write_label(path: Path, label: Image8, *, palette: Image8 = PALETTE) -> None
     Args:
         palette: (256, 3) uint8 RGB, colour of each id.
     """
-    image = Image.fromarray(label, "L")
+    written, stream = cv2.imencode(".png", np.ascontiguousarray(label), GREY_PNG)
+    assert written
     # Colours of higher ids would be a sixth of the file.
-    image.putpalette(palette[: int(label.max(initial=0)) + 1].tobytes())
-    _write(path, image)
+    write_bytes(path, _with_palette(stream.tobytes(), palette[: int(label.max(initial=0)) + 1]))
+
+
+def _with_palette(png: bytes, palette: Image8) -> bytes:
+    """Return a grey PNG of 8 bits as one whose values are looked up in `palette`, (N, 3) uint8.
+
+    Both hold the same pixels; the colour type in the header changes, and the palette follows it.
+    """
+    signature, header, rest = png[:8], png[16:29], png[33:]
+    header = header[:9] + bytes([PNG_PALETTE]) + header[10:]
+    return signature + png_chunk(b"IHDR", header) + png_chunk(b"PLTE", palette.tobytes()) + rest
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary name in the same folder and rename it, so that no half file is ever seen."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Not by process number alone: processes of two machines may write the same file on a shared file system.
     partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
-        with partial.open("wb") as stream:
+        with _open_new(partial) as stream:
             stream.write(content)
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """Return the file, open for writing; its folder is made if it is not there, which is asked only then."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def list_images(folder: Path, *, recursive: bool = False, suffixes: Set[str] = SUFFIXES) -> list[Path]:
@@ -186,19 +216,27 @@ def list_images(folder: Path, *, recursive: bool = False, suffixes: Set[str] = S
     )
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(source: ImageSource) -> tuple[int, int]:
     """Return (height, width) of the upright image from its header alone.
 
     Raises:
         UnreadableImageError: the header cannot be read.
     """
+    path = path_of(source)
     try:
+        if isinstance(source, FileContent):
+            return _upright_size(source.opened)
         with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return _upright_size(image)
+    except DAMAGE as error:
         raise unreadable(path, error) from error
-    return (width, height) if turned else (height, width)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    # PNG and TIFF may say it behind what has been read.
+    asked = image.format != "JPEG" or not HOLDS_ORIENTATION.isdisjoint(image.info)
+    turned = asked and image.getexif().get(0x0112, 1) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _write_jpeg(path: Path, image: Image8, *, quality: int) -> None:

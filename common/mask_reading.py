@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from common.image_decoding import MAX_PIXELS, Image8, UnreadableImageError, open_image, to_eight_bit
+from common.image_decoding import (
+    MAX_PIXELS,
+    Image8,
+    ImageSource,
+    UnreadableImageError,
+    decode_image,
+    decode_plain_png,
+    read_file,
+    to_eight_bit,
+)
 
 LOSSY = frozenset({".jpg", ".jpeg", ".webp"})  # black and white are not quite so in these
 FEW_VALUES = 16  # a mask of more values has soft edges; one of fewer holds classes, or something else by mistake
@@ -19,55 +28,53 @@ FEW_VALUES = 16  # a mask of more values has soft edges; one of fewer holds clas
 Mask = NDArray[np.bool_]
 
 
-def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> Mask:
-    """Return the binary mask (H, W) at `path`, told by meaning, not by file mode.
+def read_mask(source: ImageSource, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> Mask:
+    """Return the binary mask (H, W) in a file, told by meaning, not by file mode.
 
     Two-valued files {0, 1}, {0, 15}, {0, 255} are split at any value above 0; everything else (compression noise,
     soft edges, colours, 16 bits) is brought to 8 bits and split at > 127 in any channel. Alpha is ignored.
 
     Args:
+        source: the file's path, or the file once it has been read.
+        max_pixels: refuse images with more pixels than this before decoding them.
         strict: refuse lossless files of few values that are not two-valued, e.g. {0, 128, 255}: they mean something
             that nobody has told.
 
     Raises:
         UnreadableImageError: the file is damaged, or holds other values of at most 127, which look like class ids.
     """
-    found = read_mask_in_box(path, max_pixels=max_pixels, strict=strict)
-    mask = np.zeros(found.size, np.bool_)
-    mask[found.box] = found.mask
-    return mask
+    return read_white(source, max_pixels=max_pixels, strict=strict) > 0
 
 
-class MaskInBox(NamedTuple):
-    """A mask of `size` (height, width) that is False outside `box`, a pair of slices, and `mask` in it."""
-
-    size: tuple[int, int]
-    box: tuple[slice, slice]
-    mask: Mask
-
-
-def read_mask_in_box(path: Path, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> MaskInBox:
-    """Return what `read_mask` does, but of grey and RGB files only the box that is not black: parts of faces are small.
+def read_white(source: ImageSource, *, max_pixels: int = MAX_PIXELS, strict: bool = False) -> Image8:
+    """Return 255 where `read_mask` says True, else 0, (H, W) uint8, which may be written to.
 
     Raises:
         UnreadableImageError: as `read_mask`.
     """
-    image = open_image(path, max_pixels)
-    size = (image.height, image.width)
-    if image.mode in ("L", "RGB"):
-        left, top, right, bottom = image.getbbox() or (0, 0, 0, 0)
-        inner = image.crop((left, top, right, bottom))
-        grey = np.asarray(inner.convert("L"))
-        # Black and white in all channels, as nearly all masks are, is told from a third of the bytes.
-        plain = grey.size > 0 and grey.max() == 255 and cv2.countNonZero(cv2.inRange(grey, 1, 254)) == 0
-        mask = grey > 127 if plain else _split(path, np.asarray(inner), strict=strict)
-        return MaskInBox(size, np.s_[top:bottom, left:right], mask)
+    file = read_file(source)
+    png = decode_plain_png(file.content, max_pixels)
+    if png is not None and not png.was_colour:
+        return _white(_split(file.path, png.grey, strict=strict))
+    if png is not None and _is_black_and_white(png.grey):
+        return png.grey
+    image = decode_image(file, max_pixels)
     image = _resolve_palette(image) if image.mode in ("P", "PA") else _mask_to_eight_bit(image)
     channels = np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "RGBX") else image)
     if image.mode in ("RGBA", "LA"):
         channels = channels[..., :-1]
-    mask = channels.copy() if channels.dtype == np.bool_ else _split(path, channels, strict=strict)
-    return MaskInBox(size, np.s_[0 : size[0], 0 : size[1]], mask)
+    if channels.dtype == np.bool_:
+        return _white(channels.view(np.uint8) > 0)  # Pillow's own hold 255 for True
+    return _white(_split(file.path, channels, strict=strict))
+
+
+def _is_black_and_white(grey: Image8) -> bool:
+    """Return whether the mean of the channels tells that all of them are 0 or 255, as they are in nearly all masks.
+
+    A mean that is black all over does not: a channel of small ids may round to it.
+    """
+    not_black = cv2.countNonZero(grey)
+    return not_black > 0 and cv2.sumElems(grey)[0] == 255 * not_black
 
 
 def _split(path: Path, channels: NDArray[Any], *, strict: bool = False) -> Mask:
@@ -85,6 +92,10 @@ def _split(path: Path, channels: NDArray[Any], *, strict: bool = False) -> Mask:
         "this looks like a label map of class ids: name it as labels, or convert it",
         outcome="not_a_mask",
     )
+
+
+def _white(mask: Mask) -> Image8:
+    return mask.view(np.uint8) * np.uint8(255)
 
 
 def _mask_to_eight_bit(image: Image.Image) -> Image.Image:
