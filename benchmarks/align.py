@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from benchmarks.timing import Measurement, measure
 from benchmarks.world import World
 from common.geometry import apply_to_points, scaling
-from common.image_io import image_size, read_image, read_label, read_mask, write_image, write_label
+from common.image_io import image_size, read_image, read_mask, write_image
 from common.labels import FacePolicy
 from face_align.align import Aligner
 from face_align.celebamask_hq import IMAGES, MASKS, PhotoRecord, read_celebamask_hq
@@ -35,7 +36,7 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
 
 
 def time_alignment(records: list[PhotoRecord], scratch: Path, *, root: Path, size: int, case: str) -> Measurement:
-    """Return the speed of the aligner against decoding the same files and writing the same crops and label maps."""
+    """Return the speed of the aligner, with crops and label maps on disk, against decoding the same files alone."""
     aligner = Aligner(
         root=root,
         output=scratch / case.replace(" ", "_"),
@@ -46,34 +47,35 @@ def time_alignment(records: list[PhotoRecord], scratch: Path, *, root: Path, siz
         image_format="jpg",
         policy=FacePolicy(),
     )
-    rows = [aligner(record) for record in records]
-    crops = [read_image(aligner.output / row["files"]["image"]) for row in rows]
-    labels = [read_label(aligner.output / row["files"]["label"]) for row in rows]
+    runs = itertools.count()
 
     def job(index: int) -> None:
-        # A file system may flush a file when another takes its name, which no first run meets.
-        for path in rows[index]["files"].values():
-            (aligner.output / path).unlink()
-        aligner(records[index])
+        # A name that no file has, as in a first run: a file system may flush a file when another takes its name.
+        aligner(replace(records[index], id=f"{index}_{next(runs)}"))
+
+    flags = [photo_flags(record.image, crop_px=size) for record in records]
 
     def floor(index: int) -> None:
-        decode(records[index].image, smallest_px=size)
+        decode(records[index].image, flags[index])
         for path in records[index].parts.values():
-            decode(path)
-        for name in ("floor.jpg", "floor.png"):
-            (scratch / name).unlink(missing_ok=True)
-        write_image(scratch / "floor.jpg", crops[index])
-        write_label(scratch / "floor.png", labels[index])
+            decode(path, cv2.IMREAD_GRAYSCALE)
 
     return measure(bench="align", case=case, job=job, floor=floor, n=len(records))
 
 
-def decode(path: Path, *, smallest_px: int | None = None) -> None:
-    """Decode a file and no more, a JPEG at the smallest scale that keeps `smallest_px` twice over."""
-    with Image.open(path) as image:
-        if smallest_px is not None and image.format == "JPEG":
-            image.draft("RGB", (min(image.width, 2 * smallest_px), min(image.height, 2 * smallest_px)))
-        image.load()
+def decode(path: Path, flags: int) -> None:
+    """Read and decode a file and no more, by the library that the aligner uses and into the form that it goes on with.
+
+    Args:
+        flags: of OpenCV's `imdecode`.
+    """
+    cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def photo_flags(path: Path, *, crop_px: int = 0) -> int:
+    """Return the flags to decode a photo with: to RGB, a JPEG at half its sides where that keeps twice the crop's."""
+    halved = path.suffix == ".jpg" and 0 < 4 * crop_px <= min(image_size(path))
+    return cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_REDUCED_GRAYSCALE_2 if halved else 0)
 
 
 def time_detection(records: list[PhotoRecord]) -> list[Measurement]:
@@ -91,7 +93,7 @@ def time_detection(records: list[PhotoRecord]) -> list[Measurement]:
         detector.detect(read_image(records[index].image))
 
     def floor(index: int) -> None:
-        decode(records[index].image)
+        decode(records[index].image, photo_flags(records[index].image))
         network.setInput(shape)
         network.forward(network.getUnconnectedOutLayersNames())
 

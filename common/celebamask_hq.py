@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError, UserError
-from common.image_io import read_mask_in_box
+from common.image_decoding import ImageSource, path_of
 from common.labels import CELEBAMASK_PARTS, PART_ID
+from common.mask_reading import read_white
 
 IMAGES = "CelebA-HQ-img"
 MASKS = "CelebAMask-HQ-mask-anno"
@@ -35,13 +36,13 @@ def list_parts(folder: Path) -> dict[int, dict[str, Path]]:
     return parts
 
 
-def merge_parts(parts: Mapping[str, Path], *, photo: Path) -> NDArray[np.uint8]:
+def merge_parts(parts: Mapping[str, ImageSource], *, photo: Path) -> NDArray[np.uint8]:
     """Return the label map (H, W) uint8 of ids of `common.labels`, at the size of the part masks.
 
     Parts are painted in the data set's own order, so that later ones overwrite earlier ones.
 
     Args:
-        parts: name of each part that exists -> its mask.
+        parts: name of each part that exists -> its mask, as a path or read already.
         photo: that they belong to, for messages.
 
     Raises:
@@ -51,17 +52,20 @@ def merge_parts(parts: Mapping[str, Path], *, photo: Path) -> NDArray[np.uint8]:
     for part_name in CELEBAMASK_PARTS:
         if part_name not in parts:
             continue
-        part = read_mask_in_box(parts[part_name])
+        part = read_white(parts[part_name])
         if label is None:
-            label = np.zeros(part.size, np.uint8)
-        if part.size != label.shape:
+            label = np.zeros(part.shape, np.uint8)
+        if part.shape != label.shape:
             raise RecordError(
-                f"{parts[part_name]}: mask is {part.size} but the other parts are {label.shape} (height, width)",
+                f"{path_of(parts[part_name])}: mask is {part.shape} but the other parts are {label.shape} "
+                "(height, width)",
                 outcome="bad_label",
             )
-        if part_name == "skin" and not part.mask.any():
-            raise RecordError(f"{parts[part_name]}: the skin mask is empty", outcome="bad_label")
-        np.copyto(label[part.box], np.uint8(PART_ID[part_name]), where=part.mask)
+        if part_name == "skin" and not part.any():
+            raise RecordError(f"{path_of(parts[part_name])}: the skin mask is empty", outcome="bad_label")
+        # Ids rise in the order of painting, so that the larger of two is the later one.
+        painted = np.bitwise_and(part, np.uint8(PART_ID[part_name]), out=part)
+        np.maximum(label, painted, out=label)
     if label is None or "skin" not in parts:
         raise RecordError(
             f"{photo}: has no skin mask; expected {photo.stem.zfill(5)}_skin.png under {MASKS}", outcome="bad_label"

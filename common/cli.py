@@ -6,17 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
-
 from common.config import Section, to_yaml
-from common.engines import default_processes
+from common.engines import default_processes, prepare_process
 from common.shards import Shard, parse_shard
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
     """Return an argument parser whose help ends with examples that can be pasted."""
     # OpenCV's own threads fight with worker processes and do not survive a fork.
-    cv2.setNumThreads(1)
+    prepare_process()
     script = Path(sys.argv[0])
     program = f"-m {script.parent.name}" if script.name == "__main__.py" else script.name
     return argparse.ArgumentParser(

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-
-from common.engines import Fault, Record, Work, attempt, chunks_of, died_row, row_of
+from common.engines import Fault, Record, Work, attempt, chunks_of, died_row, prepare_process, row_of
 from common.errors import UserError
 from common.manifest import Row
 
@@ -195,5 +193,5 @@ def _take_up(errand: _Errand) -> Work:
             f"{errand.working_directory}: cannot be entered on the node {socket.gethostname()} ({error.strerror}); "
             "all nodes need the repository under the same path, on a shared file system"
         ) from error
-    cv2.setNumThreads(1)
+    prepare_process()
     return errand.work

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError
-from common.geometry import Affine, Fill, apply_to_image, apply_to_label, apply_to_points, compose, scaling
-from common.image_io import image_size, write_image, write_label
+from common.geometry import Affine, Fill, apply_to_label, apply_to_points, compose, scaling
+from common.image_io import write_image, write_label
 from common.labels import FacePolicy, visible_mask
 from common.manifest import Row, sha256
 from configs.schema import AlignJob
-from face_align.celebamask_hq import PhotoRecord, read_parts
-from face_align.cofw import CofwFace
-from face_align.crop import Method, photo_to_crop, read_crop, residual_px
+from face_align.celebamask_hq import PhotoRecord
+from face_align.crop import Method, photo_to_crop, residual_px
 from face_align.landmark_formats import LandmarkRecord, LandmarkSource, read_landmark_file
 from face_align.landmarks import check_frame, five_points
 from face_align.locate import FaceChoice, choose_faces
 from face_align.photo_folders import PhotoFace
+from face_align.record_files import RecordFiles
 from face_align.sources import AlignRecord, box_of, build_landmarks, landmarks_of, to_photo
 from face_align.sunglasses import mark_sunglasses
 
@@ -67,17 +67,14 @@ class Aligner:
         """
         if isinstance(record, PhotoRecord) and record.fault is not None:
             raise RecordError(f"{record.image}: {record.fault}; faults: keep takes it in", outcome="known_fault")
-        photo = record.read_photo() if isinstance(record, CofwFace) else None
-        size = image_size(record.image) if photo is None else (photo.shape[0], photo.shape[1])
-        faces = [] if self.method == "none" else self._all_landmarks(record)
+        source = RecordFiles(record)
+        size = source.photo_size
+        faces = self._all_landmarks(record)
         found = None if self.method == "none" else self._landmarks(record, faces, size)
         matrix = self._photo_to_crop(record, found, size)
-        label = read_parts(record) if isinstance(record, PhotoRecord) else record.read_label()
+        label = source.label_map()
+        crop = source.crop(matrix, size=self.size, fill=self.fill)
         files = {"image": f"images/{record.id}.{self.image_format}"}
-        if photo is None:
-            crop = read_crop(record.image, matrix, photo_size=size, size=self.size, fill=self.fill)
-        else:
-            crop = apply_to_image(matrix, photo, size=(self.size, self.size), fill=self.fill)
         share: dict[str, float] = {}
         if label is not None:
             label_crop = self._label_crop(record, matrix, label, size)
@@ -93,7 +90,7 @@ class Aligner:
             "split": record.split,
             "subject": record.subject,
             "source": _relative(record.image, self.root),
-            "source_sha256": self._digest(record, faces),
+            "source_sha256": source.digest(faces),
             "crop": self._crop(),
             "photo_size": list(size),
             "files": files,
@@ -138,29 +135,16 @@ class Aligner:
     def source_digest(self, record: AlignRecord) -> str:
         """Return the SHA-256 of all that the crop is made from: photo, labels and landmarks.
 
-        Raises:
-            OSError: the photo or its labels cannot be read.
+        What cannot be read has a digest, too, which no row of an earlier run holds.
         """
         try:
-            return self._digest(record, [] if self.method == "none" else self._all_landmarks(record))
+            return RecordFiles(record).digest(self._all_landmarks(record))
         except RecordError as error:
             return hashlib.sha256(str(error).encode(errors="replace")).hexdigest()
 
-    def _digest(self, record: AlignRecord, faces: Sequence[LandmarkRecord]) -> str:
-        labels = [*record.parts.values()] if isinstance(record, PhotoRecord) else [record.label]
-        digest = hashlib.sha256()
-        if isinstance(record, CofwFace):
-            photo = record.read_photo()
-            digest.update(repr(photo.shape).encode() + photo.tobytes())
-        else:
-            digest.update(record.image.read_bytes())
-        for path in labels:
-            digest.update(path.read_bytes() if path is not None else b"")
-        for face in faces:
-            digest.update(face.points.tobytes() + repr((face.scheme, face.image_size, face.box)).encode())
-        return digest.hexdigest()
-
     def _all_landmarks(self, record: AlignRecord) -> Sequence[LandmarkRecord]:
+        if self.method == "none":
+            return []
         if isinstance(record, PhotoRecord):
             if self.landmarks is not None:
                 return self.landmarks.get(record.id)

@@ -9,6 +9,7 @@ ROOT/landmarks/{i}.npy                                  yours: 68 points in pixe
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,7 +29,7 @@ from common.celebamask_hq import (
     read_official_split,
 )
 from common.errors import UserError
-from common.image_io import list_images
+from common.image_io import ImageSource, list_images
 from face_align.photo_choice import EVERY_PHOTO, PhotoChoice
 
 __all__ = [
@@ -132,15 +133,19 @@ def read_known_faults(path: Path = KNOWN_FAULTS) -> dict[int, str]:
     return faults | {second: f"the same photo as {first}" for first, second in listed["duplicates"]}
 
 
-def read_parts(record: PhotoRecord) -> NDArray[np.uint8]:
+def read_parts(record: PhotoRecord, parts: Mapping[str, ImageSource] | None = None) -> NDArray[np.uint8]:
     """Return the label map (H, W) uint8 of ids of `common.labels`, at the size of the part masks.
 
     Parts are painted in the data set's own order, so that later ones overwrite earlier ones.
 
+    Args:
+        record: whose masks are merged.
+        parts: the record's, where they have been read already.
+
     Raises:
         RecordError: `skin` is missing or empty, or the masks of one photo differ in size (outcome "bad_label").
     """
-    return merge_parts(record.parts, photo=record.image)
+    return merge_parts(record.parts if parts is None else parts, photo=record.image)
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -11,14 +11,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.geometry import Affine, Fill, apply_to_image, apply_to_points, compose, fit_similarity, scale_of, scaling
-from common.image_io import read_image
+from common.image_io import ImageSource, read_image
 from face_align.squares import Box, around_box, around_landmarks, extent
 
 Method = Literal["pos3d", "similarity5", "bbox", "box", "none"]
@@ -35,6 +34,7 @@ HEAD_TEMPLATE: Points = np.array(
         [0.24846619, -0.38128236, 0.22235769],
     ]
 )
+LEAST_SQUARES = np.linalg.pinv(np.column_stack([HEAD_TEMPLATE, np.ones(5)]))  # (4, 5): from points to unknowns
 CROP_SHARE_PER_UNIT = 116.0 / 256.0  # one unit of the head template is this share of the crop's side
 LEGACY_PHOTO_PX = 512  # FaceOcc's code stretches every photo to this square first
 
@@ -108,12 +108,12 @@ def photo_to_crop(
 
 
 def read_crop(
-    path: Path, photo_to_crop: Affine, *, photo_size: tuple[int, int], size: int, fill: Fill = "reflect_blur"
+    photo: ImageSource, photo_to_crop: Affine, *, photo_size: tuple[int, int], size: int, fill: Fill = "reflect_blur"
 ) -> NDArray[np.uint8]:
     """Return the crop (size, size, 3) uint8 RGB of a photo on disk, decoding no more of a JPEG than the crop needs.
 
     Args:
-        path: the photo.
+        photo: its path, or the file once it has been read.
         photo_to_crop: for the photo at its own size.
         photo_size: (height, width) of the photo, see `common.image_io.image_size`.
         size: side of the crop in pixels.
@@ -123,9 +123,9 @@ def read_crop(
         UnreadableImageError: the photo cannot be read.
     """
     # As much as the crop shrinks and no more: what is left stays above one pixel of the photo to one of the crop.
-    photo = read_image(path, shrink=int(1.0 / max(scale_of(photo_to_crop), 1e-6) + 1e-6))
-    from_decoded = scaling((photo.shape[0], photo.shape[1]), photo_size)
-    return apply_to_image(compose(photo_to_crop, from_decoded), photo, size=(size, size), fill=fill)
+    decoded = read_image(photo, shrink=int(1.0 / max(scale_of(photo_to_crop), 1e-6) + 1e-6))
+    from_decoded = scaling((decoded.shape[0], decoded.shape[1]), photo_size)
+    return apply_to_image(compose(photo_to_crop, from_decoded), decoded, size=(size, size), fill=fill)
 
 
 def residual_px(matrix: Affine, points: Points, size: int, template: str | None = "faceocc256") -> float:
@@ -157,8 +157,7 @@ def _fit_head(points: Points, height: int, size: int) -> Affine:
     Source: FaceOcc release; the same family as Deep3DFaceRecon (Deng et al. 2019).
     """
     upward = np.column_stack([points[:, 0], height - 1 - points[:, 1]])  # (5, 2)
-    design = np.column_stack([HEAD_TEMPLATE, np.ones(5)])  # (5, 4)
-    solution, *_ = np.linalg.lstsq(design, upward, rcond=None)  # (4, 2): columns are (r1, tx) and (r2, ty)
+    solution = LEAST_SQUARES @ upward  # (4, 2): columns are (r1, tx) and (r2, ty)
     scale = np.linalg.norm(solution[:3], axis=0).mean()  # photo pixels per template unit
     if scale < 1e-6:
         raise ValueError("the five points coincide")

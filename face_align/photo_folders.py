@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import RecordError, UserError
-from common.image_io import list_images, read_label, read_mask
+from common.image_io import ImageSource, list_images, read_label, read_mask
 from common.labels import PART_ID, PART_NAMES
 from common.photo_list import Photo, find_photos
 from face_align.photo_choice import EVERY_PHOTO, PhotoChoice
@@ -56,17 +56,21 @@ class PhotoFace:
     split: str
     subject: str
 
-    def read_label(self) -> NDArray[np.uint8] | None:
+    def read_label(self, file: ImageSource | None = None) -> NDArray[np.uint8] | None:
         """Return the label map (H, W) uint8 of part ids at its own size; a mask counts as skin; None without label.
+
+        Args:
+            file: the record's label, where it has been read already.
 
         Raises:
             RecordError: the file cannot be read, or holds unknown ids (outcome "bad_label").
         """
-        if self.label is None:
+        file = self.label if file is None else file
+        if file is None:
             return None
         if self.label_kind == "mask":
-            return read_mask(self.label).astype(np.uint8) * np.uint8(PART_ID["skin"])
-        label = read_label(self.label)
+            return read_mask(file).view(np.uint8) * np.uint8(PART_ID["skin"])
+        label = read_label(file)
         if label.max(initial=0) >= len(PART_NAMES):
             raise RecordError(
                 f"{self.label}: expected part ids 0..{len(PART_NAMES) - 1} (common/labels.py), found "

@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common import image_io
 from common.errors import UserError
-from common.image_io import list_images, read_image, read_mask, read_rgba
+from common.image_io import READING_CODE, list_images, read_image, read_mask, read_rgba
 from occlusion_gen.occluders import rgba as rgba_module
 from occlusion_gen.occluders.groups import Split, digest_of_files, held_out, one_side
 from occlusion_gen.occluders.rgba import cut_to_box, extend_colours, shrink, shrink_by_halves
@@ -121,7 +120,7 @@ class OccluderLibrary:
         return open_arrays(
             paths,
             made_by=("occluders", self.max_side_px, self.rectangles_allowed),
-            code=[Path(__file__), Path(rgba_module.__file__), Path(image_io.__file__)],
+            code=[Path(__file__), Path(rgba_module.__file__), *READING_CODE],
             count=count,
             budget_bytes=self.budget_bytes,
             bound_bytes=len(self.files) * 4 * self.max_side_px**2 * 4 // 3,

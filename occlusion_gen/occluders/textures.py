@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common import image_io
 from common.errors import UserError
-from common.image_io import list_images, read_image
+from common.image_io import READING_CODE, list_images, read_image
 from occlusion_gen.occluders.groups import Split, digest_of_files, one_side
 from occlusion_gen.occluders.shared_arrays import MEMORY_BUDGET_BYTES, Arrays, open_arrays
 
@@ -82,7 +81,7 @@ class TextureLibrary:
         return open_arrays(
             self._paths,
             made_by=("textures", self.side_px),
-            code=[Path(__file__), Path(image_io.__file__)],
+            code=[Path(__file__), *READING_CODE],
             count=count,
             budget_bytes=self.budget_bytes,
             bound_bytes=count * 3 * self.side_px**2,

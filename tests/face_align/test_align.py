@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ from configs.schema import AlignJob, AlignSection, DataSection, SourceSection
 from face_align.align import build_aligner
 from face_align.celebamask_hq import PhotoRecord, read_celebamask_hq
 from face_align.crop import TEMPLATES
-from face_align.landmark_formats import LandmarkRecord, write_landmarks_jsonl
+from face_align.landmark_formats import LandmarkRecord, read_landmark_file, write_landmarks_jsonl
 from face_align.landmarks import five_points
 from tests.tiny_world import FIVE, World, face_in_photo, part_masks
 
@@ -94,6 +97,33 @@ def test_rows_tell_how_the_crop_was_made(world: World, prepared: Path) -> None:
     assert image_size(world.root / rows[0]["source"]) != image_size(
         world.root / "CelebAMask-HQ-mask-anno/0/00000_skin.png"
     )
+
+
+def test_each_file_is_read_once_and_is_what_the_digest_is_of(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_celebamask_hq(world.root, split="split.csv")[0]
+    aligner = build_aligner(
+        AlignJob(
+            data=DataSection(root=world.root, prepared=tmp_path),
+            align=AlignSection(size=64),
+            output=tmp_path,
+        )
+    )
+    contents = [path.read_bytes() for path in (record.image, *record.parts.values())]
+    points = read_landmark_file(record.landmarks)[0].points
+    sources = b"".join(contents) + points.tobytes() + repr(("ibug68", None, None)).encode()
+    opened: Counter[Path] = Counter()
+    original = Path.open
+
+    def counted(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        opened[path] += mode == "rb"
+        return original(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    row = aligner(record)
+    assert row["source_sha256"] == hashlib.sha256(sources).hexdigest() == aligner.source_digest(record)
+    assert [opened[path] for path in (record.image, *record.parts.values())] == [2] * len(contents)  # once a call
 
 
 def test_small_masks_lie_exactly_on_their_photo(tmp_path: Path) -> None:

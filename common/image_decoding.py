@@ -1,0 +1,196 @@
+"""From the bytes of an image file to pixels: limits, formats, orientation, bit depths and damage."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from common.errors import RecordError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
+MAX_PIXELS = 128_000_000  # above the largest published photo (8192 x 8688), far below a decompression bomb
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, above which it warns, is lower
+# Where Pillow finds an orientation; without any of them, asking for it is a fifth of the time of a small mask.
+HOLDS_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+
+# What OpenCV decodes at; the flags of its names bring a colour order with them that it lets nobody change.
+REDUCED = {
+    1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}  # fmt: skip
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_START = PNG_SIGNATURE + b"\x00\x00\x00\x0dIHDR"
+PNG_END = b"IEND\xaeB`\x82"
+MAX_PNG_SIDE_PX = 1 << 20  # OpenCV's own limit
+PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs"})
+PNG_GREY, PNG_RGB, PNG_PALETTE = 0, 2, 3  # colour types of the PNG specification
+
+Image8 = NDArray[np.uint8]
+
+
+class UnreadableImageError(RecordError):
+    """An image file that is missing, damaged, too large, or of a kind that is not read."""
+
+    def __init__(self, message: str, *, outcome: str = "unreadable_image") -> None:
+        super().__init__(message, outcome=outcome)
+
+
+# What Pillow raises for files that are no images, or damaged ones.
+DAMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file that has been read, so that the same bytes can be measured, decoded and summed up."""
+
+    path: Path
+    content: bytes
+
+    @functools.cached_property
+    def opened(self) -> Image.Image:
+        """The image as its header describes it, without its pixels.
+
+        Raises:
+            UnreadableImageError: the file is no image.
+        """
+        try:
+            return Image.open(io.BytesIO(self.content), formats=FORMATS)
+        except DAMAGE as error:
+            raise unreadable(self.path, error) from error
+
+
+ImageSource = Path | FileContent
+
+
+def path_of(source: ImageSource) -> Path:
+    """Return where the file lies."""
+    return source.path if isinstance(source, FileContent) else source
+
+
+def read_file(source: ImageSource) -> FileContent:
+    """Return the file with its bytes; nothing is done where they are there already.
+
+    Raises:
+        UnreadableImageError: the file is missing or cannot be read.
+    """
+    if isinstance(source, FileContent):
+        return source
+    try:
+        return FileContent(source, source.read_bytes())
+    except OSError as error:
+        raise unreadable(source, error) from error
+
+
+def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.Image:
+    """Return the decoded, upright image, a JPEG smaller by up to `shrink`.
+
+    Raises:
+        UnreadableImageError: the file is damaged, too large or no image.
+    """
+    try:
+        with Image.open(io.BytesIO(file.content), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise UnreadableImageError(
+                    f"{file.path}: {image.height} x {image.width} pixels are above the limit of {max_pixels}; "
+                    "shrink the image first",
+                    outcome="image_too_large",
+                )
+            factor = _whole_factor(image.size, shrink)
+            if factor > 1:
+                image.draft(None, (image.width // factor, image.height // factor))
+            image.load()
+            if image.format == "TIFF" or not HOLDS_ORIENTATION.isdisjoint(image.info):
+                ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except DAMAGE as error:
+        raise unreadable(file.path, error) from error
+
+
+def _whole_factor(sides: tuple[int, int], shrink: int) -> int:
+    """Return the factor to decode at; whole blocks only, as the padding of others would shift a turned photo."""
+    return next((factor for factor in (8, 4, 2) if factor <= shrink and not any(side % factor for side in sides)), 1)
+
+
+def unreadable(path: Path, error: Exception) -> UnreadableImageError:
+    """Return the error that names the file, what is wrong with it, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return UnreadableImageError(f"{path}: no such file", outcome="missing_file")
+    if isinstance(error, UnidentifiedImageError):
+        reason = f"not an image of a known format ({', '.join(FORMATS)})"
+    else:
+        reason = str(error)
+    return UnreadableImageError(f"{path}: cannot be read ({reason}); copy or download it again, or remove it")
+
+
+def to_eight_bit(image: Image.Image) -> Image.Image:
+    """Return `image` with at most 8 bits a channel."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8), "L")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8), "L")
+    return image
+
+
+def decode_plain_jpeg(file: FileContent, max_pixels: int, shrink: int = 1) -> Image8 | None:
+    """Return an ordinary JPEG, whole, upright and of three channels, decoded by OpenCV; None for all else.
+
+    The same values as `decode_image`'s in less time. What is damaged or special is left to Pillow, which says so.
+    """
+    if not (file.content.startswith(b"\xff\xd8") and file.content.endswith(b"\xff\xd9")):
+        return None
+    header = file.opened
+    turned = not HOLDS_ORIENTATION.isdisjoint(header.info)
+    if header.format != "JPEG" or header.mode != "RGB" or turned or header.width * header.height > max_pixels:
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | REDUCED[_whole_factor(header.size, shrink)]
+    return cv2.imdecode(np.frombuffer(file.content, np.uint8), flags)
+
+
+class PlainPng(NamedTuple):
+    """A decoded PNG: (H, W) uint8, `grey` as stored or a weighted mean of three channels, if `was_colour`."""
+
+    grey: Image8
+    was_colour: bool
+
+
+def decode_plain_png(content: bytes, max_pixels: int) -> PlainPng | None:
+    """Return an ordinary PNG, whole, of 8 bits and one or three channels, decoded by OpenCV; None for all else.
+
+    What is damaged or special is left to Pillow, which says so.
+    """
+    if not _has_plain_chunks(content):
+        return None
+    width, height, bits, colour_type = struct.unpack_from(">IIBB", content, 16)
+    too_large = width * height > max_pixels or max(width, height) > MAX_PNG_SIDE_PX
+    if bits != 8 or colour_type not in (PNG_GREY, PNG_RGB) or too_large:
+        return None
+    grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if grey is None else PlainPng(grey, colour_type == PNG_RGB)
+
+
+def _has_plain_chunks(content: bytes) -> bool:
+    """Return whether a PNG is whole to its end, and holds pixels and nothing that could change their meaning."""
+    if not content.startswith(PNG_START) or not content.endswith(PNG_END):
+        return False
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        if kind not in PLAIN_CHUNKS:
+            return False
+        at += 12 + length  # with its length, its kind, and a checksum that the decoder looks at
+    return at == len(content)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk as it stands in a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

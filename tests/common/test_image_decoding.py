@@ -1,0 +1,132 @@
+"""The fast way of decoding says what Pillow says, and leaves to it whatever is not plain."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+from PIL import Image
+
+from common.image_decoding import FileContent, decode_image, decode_plain_jpeg, decode_plain_png, png_chunk, read_file
+from common.image_io import MAX_PIXELS, UnreadableImageError, image_size, read_image, read_label, read_mask
+
+RNG = np.random.default_rng(0)
+ROUND = np.asarray(cv2.ellipse(np.zeros((40, 56), np.uint8), (25, 20), (18, 12), 30, 0, 360, 255, -1))
+
+
+def png(kind: int, pixels: NDArray[np.uint8], *more: bytes) -> bytes:
+    """Return a PNG without row filters, with further chunks before its pixels."""
+    rows = np.pad(pixels.reshape(len(pixels), -1), ((0, 0), (1, 0)))
+    header = struct.pack(">IIBBBBB", pixels.shape[1], len(pixels), 8, kind, 0, 0, 0)
+    chunks = [
+        png_chunk(b"IHDR", header),
+        *more,
+        png_chunk(b"IDAT", zlib.compress(rows.tobytes())),
+        png_chunk(b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpegs_are_shrunk_to_the_same_values_by_both_decoders(tmp_path: Path, shrink: int, subsampling: int) -> None:
+    noise = cv2.GaussianBlur(RNG.integers(0, 256, (64, 96, 3), dtype=np.uint8), (0, 0), 2)
+    Image.fromarray(noise).save(tmp_path / "a.jpg", subsampling=subsampling)
+    file = read_file(tmp_path / "a.jpg")
+    plain = decode_plain_jpeg(file, MAX_PIXELS, shrink)
+    assert plain is not None
+    assert plain.shape == (64 // shrink, 96 // shrink, 3)
+    assert_array_equal(plain, np.asarray(decode_image(file, MAX_PIXELS, shrink)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("values", [(0, 255), (0, 1), (0, 15), (0, 254), (40, 200)])
+def test_plain_masks_mean_the_same_to_both_decoders(
+    tmp_path: Path, channels: int, values: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = np.where(ROUND > 0, np.uint8(values[1]), np.uint8(values[0]))
+    pixels = grey if channels == 1 else np.dstack([grey] * 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert decode_plain_png((tmp_path / "a.png").read_bytes(), MAX_PIXELS) is not None
+    plain = read_mask(tmp_path / "a.png")
+    monkeypatch.setattr("common.mask_reading.decode_plain_png", lambda *_: None)
+    assert_array_equal(plain, read_mask(tmp_path / "a.png"))
+    assert_array_equal(plain, ROUND > 0)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 1), (1, 0, 0), (0, 0, 15), (0, 0, 255), (0, 255, 0), (0, 0, 128)])
+def test_one_channel_is_enough_to_be_white(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    pixels = np.where(ROUND[..., None] > 0, np.array(colour, np.uint8), np.uint8(0))
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert_array_equal(read_mask(tmp_path / "a.png"), ROUND > 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chunk"),
+    [(0, (b"tRNS", b"\x00\xff")), (2, (b"tRNS", b"\x00\xff\x00\xff\x00\xff")), (0, (b"tEXt", b"a\x00b")),
+     (0, (b"gAMA", struct.pack(">I", 10_000))), (0, (b"eXIf", b"MM\x00*\x00\x00\x00\x08\x00\x00"))],
+)  # fmt: skip
+def test_chunks_that_could_matter_are_left_to_pillow(kind: int, chunk: tuple[bytes, bytes]) -> None:
+    pixels = ROUND if kind == 0 else np.dstack([ROUND] * 3)
+    assert decode_plain_png(png(kind, pixels), MAX_PIXELS) is not None
+    assert decode_plain_png(png(kind, pixels, png_chunk(*chunk)), MAX_PIXELS) is None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_damaged_mask_is_refused_or_reads_as_pillow_reads_it(tmp_path: Path, channels: int) -> None:
+    Image.fromarray(ROUND if channels == 1 else np.dstack([ROUND] * 3)).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    for position in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[position] ^= 1 << int(RNG.integers(8))
+        for content in (bytes(spoilt), whole[:position]):
+            plain = decode_plain_png(content, MAX_PIXELS)
+            if plain is not None:
+                # Pillow, too, must find it whole.
+                pillow = decode_image(FileContent(tmp_path / "a.png", content), MAX_PIXELS)
+                assert_array_equal(plain.grey, np.asarray(pillow.convert("L")))
+
+
+def test_a_mask_wider_than_opencv_reads_is_read(tmp_path: Path) -> None:
+    wide = np.zeros((1, (1 << 20) + 1), np.uint8)
+    wide[0, -1] = 255
+    (tmp_path / "wide.png").write_bytes(png(0, wide))
+    assert read_mask(tmp_path / "wide.png")[0, -1]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.95])
+def test_pixels_that_end_early_are_damage_though_the_checksum_holds(tmp_path: Path, kept: float) -> None:
+    rows = np.pad(RNG.integers(0, 2, ROUND.shape, dtype=np.uint8) * np.uint8(255), ((0, 0), (1, 0)))
+    stream = zlib.compress(rows.tobytes())
+    header = struct.pack(">IIBBBBB", ROUND.shape[1], ROUND.shape[0], 8, 0, 0, 0, 0)
+    pixels = png_chunk(b"IDAT", stream[: int(kept * len(stream))])
+    content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + pixels + png_chunk(b"IEND", b"")
+    (tmp_path / "short.png").write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=r"short\.png"):
+        read_mask(tmp_path / "short.png")
+
+
+def test_a_file_that_has_been_read_needs_no_disk(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([ROUND] * 3)).save(tmp_path / "photo.jpg")
+    Image.fromarray(ROUND).save(tmp_path / "mask.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(ROUND).save(tmp_path / "turned.jpg", exif=exif)
+    names = ("photo.jpg", "mask.png", "turned.jpg")
+    readers = (image_size, read_image, read_mask)
+    before = [reader(tmp_path / name) for name in names for reader in readers]
+    files = [read_file(tmp_path / name) for name in names]
+    label, label_file = read_label(tmp_path / "mask.png"), read_file(tmp_path / "mask.png")
+    for name in names:
+        (tmp_path / name).unlink()
+    for expected, found in zip(before, [reader(file) for file in files for reader in readers], strict=True):
+        assert_array_equal(expected, found)
+    assert_array_equal(read_label(label_file), label)
+    with pytest.raises(UnreadableImageError, match=r"gone\.png: no such file"):
+        read_file(tmp_path / "gone.png")
