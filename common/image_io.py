@@ -28,6 +28,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from common.errors import RecordError, UserError
 from common.labels import PALETTE
+from common.plain_images import read_plain_jpeg, read_plain_png
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -68,30 +69,11 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> 
     Raises:
         UnreadableImageError: the file is missing, truncated, too large or no image.
     """
-    plain = _read_plain_jpeg(path, max_pixels) if shrink == 1 else None
+    plain = read_plain_jpeg(path, max_pixels) if shrink == 1 else None
     if plain is not None:
         return plain
     image = _to_eight_bit(_open(path, max_pixels, shrink))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _read_plain_jpeg(path: Path, max_pixels: int) -> Image8 | None:
-    """Return an ordinary JPEG, whole, upright and of three channels, decoded by OpenCV; None for all else.
-
-    The same values as Pillow's in two thirds of the time. What is damaged or special is left to Pillow, which says so.
-    """
-    try:
-        content = path.read_bytes()
-        if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
-            return None
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            turned = not HOLDS_ORIENTATION.isdisjoint(image.info)
-            if image.mode != "RGB" or turned or image.width * image.height > max_pixels:
-                return None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
 
 
 def read_rgba(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
@@ -109,6 +91,9 @@ def read_label(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image8:
     Raises:
         UnreadableImageError: the file is damaged or has colour channels instead of ids.
     """
+    plain = read_plain_png(path, max_pixels)
+    if plain is not None:
+        return plain
     image = _open(path, max_pixels)
     if image.mode not in ("P", "L", "1"):
         raise UnreadableImageError(
