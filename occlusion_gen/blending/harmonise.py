@@ -15,12 +15,14 @@ import numpy as np
 from common.labels import PART_ID
 from occlusion_gen.blending.grain import (
     LEAST_NOISE,
+    SHARP_PX,
     add_noise,
     edge_blur,
     face_window,
     missing_blur,
     missing_noise,
     noise_level,
+    patch_window,
 )
 from occlusion_gen.blending.motion_blur import blur_by_motion
 from occlusion_gen.blending.region import Region, grow, sides, widened
@@ -111,17 +113,32 @@ def harmonise(params: Params, patch: Patch, *, face: Face) -> Patch:
     if cv2.countNonZero(patch.alpha) == 0 or face.box is None:
         return patch
     patch = _relit(params, patch, face)
-    if params["sharpness"]:
-        patch = _softened(patch, missing_blur(measure_once("blur", _blur_of_face, face), patch), face)
+    sigma_px, noise = _missing_grain(params, patch, face)
+    if sigma_px >= LEAST_BLUR_PX:
+        patch = grow(patch, math.ceil(3 * sigma_px), size=face.label.shape)
+        patch = patch._replace(colour=smooth(patch.colour, sigma_px), alpha=smooth(patch.alpha, sigma_px))
     if params["motion_blur"] is not None:
         length_px = params["motion_blur"]["length"] * _face_px(face)
         patch = grow(patch, math.ceil(length_px / 2) + 1, size=face.label.shape)
         patch = blur_by_motion(patch, length_px=length_px, angle_deg=params["motion_blur"]["angle_deg"])
-    if params["noise_seed"] is not None:
-        sigma = missing_noise(measure_once("noise", _noise_of_face, face), patch)
-        if sigma >= LEAST_NOISE:
-            patch = patch._replace(colour=add_noise(patch.colour, sigma=sigma, seed=params["noise_seed"]))
+    if noise >= LEAST_NOISE:
+        patch = patch._replace(colour=add_noise(patch.colour, sigma=noise, seed=params["noise_seed"]))
     return patch
+
+
+def _missing_grain(params: Params, patch: Patch, face: Face) -> tuple[float, float]:
+    """Return by which sigma in pixels the patch has to be blurred, and how much noise it lacks, in grey levels."""
+    blur = measure_once("blur", _blur_of_face, face) if params["sharpness"] else None
+    noise = measure_once("noise", _noise_of_face, face) if params["noise_seed"] is not None else 0.0
+    soft, noisy = blur is not None and blur > SHARP_PX, noise >= LEAST_NOISE
+    if not (soft or noisy):
+        return 0.0, 0.0
+    window = patch_window(patch)
+    sigma_px = 0.0
+    if blur is not None and soft:
+        sigma_px = min(missing_blur(blur, edge_blur(*window)), MAX_BLUR_SHARE * face.side_px)
+        sigma_px = 0.0 if sigma_px < LEAST_BLUR_PX else sigma_px
+    return sigma_px, missing_noise(noise, noise_level(*window), blurred_px=sigma_px) if noisy else 0.0
 
 
 def _blur_of_face(face: Face) -> float | None:
@@ -130,17 +147,6 @@ def _blur_of_face(face: Face) -> float | None:
 
 def _noise_of_face(face: Face) -> float:
     return noise_level(*measure_once("window", face_window, face))
-
-
-def _softened(patch: Patch, sigma_px: float, face: Face) -> Patch:
-    sigma_px = min(sigma_px, MAX_BLUR_SHARE * face.side_px)
-    if sigma_px < LEAST_BLUR_PX:
-        return patch
-    patch = grow(patch, math.ceil(3 * sigma_px), size=face.label.shape)
-    return patch._replace(
-        colour=smooth(patch.colour, sigma_px),
-        alpha=smooth(patch.alpha, sigma_px),
-    )
 
 
 def _relit(params: Params, patch: Patch, face: Face) -> Patch:
