@@ -160,15 +160,17 @@ def relight(
     if power == 1:
         colour = cv2.transform(patch.colour, np.diag(gain))
     else:
-        colour = cv2.LUT(patch.colour, _tones(mean, power, gain))
+        # Channel by channel: a table of three channels takes OpenCV twice as long.
+        tables = _tones(mean, power, gain)
+        colour = cv2.merge([cv2.LUT(*pair) for pair in zip(cv2.split(patch.colour), tables, strict=True)])
     return patch._replace(colour=_shade(colour, np.exp(_shading(light, patch, shading))))
 
 
 def _tones(mean: Colours, power: float, gain: Colours) -> Image8:
-    """Return a table (256, 1, 3): black stays, the ratio to each channel's mean is raised to `power`, then `gain`."""
+    """Return a table a channel (3, 256): black stays, ratios to a channel's mean are raised to `power`, then `gain`."""
     values: Colours = np.arange(256, dtype=np.float32)[:, None]
     raised = mean * (values / np.maximum(mean, 1)) ** np.float32(power)
-    return np.rint(np.minimum(raised * gain, 255)).astype(np.uint8)[:, None]
+    return np.ascontiguousarray(np.rint(np.minimum(raised * gain, 255)).astype(np.uint8).T)
 
 
 def _shade(colour: Image8, gains: Colours) -> Image8:
