@@ -125,12 +125,13 @@ class FaceOcclusionDataset(Dataset[Sample]):
             image, masks = self.augment(rng, image=image, masks=masks, size=self.size, parts_channel=channel)
         else:
             image, masks = _resize(image, masks, self.size)
-        masks, ids = (np.ascontiguousarray(masks[..., :-1]), masks[..., -1]) if self.parts else (masks, None)
+        planes = _planes(masks)
+        planes, ids = (planes[:-1], planes[-1]) if self.parts else (planes, None)
         return Sample(
-            image=torch.from_numpy(np.stack(cv2.split(image))),
-            visible=torch.from_numpy(cv2.extractChannel(masks, 0)[None]),
-            full=torch.from_numpy(cv2.extractChannel(masks, 1)[None]),
-            valid=_valid(masks, self.size),
+            image=torch.from_numpy(_planes(image)),
+            visible=torch.from_numpy(planes[:1]),
+            full=torch.from_numpy(planes[1:2]),
+            valid=_valid(planes),
             id=record.id,
             parts=None if ids is None else torch.from_numpy(PARSED[ids][None]),
         )
@@ -182,10 +183,18 @@ def _stack(visible: Image8, full: Mask, known: Mask | None, full_known: Mask | N
     return cv2.merge(layers)
 
 
-def _valid(masks: Image8, size: int) -> torch.Tensor:
-    if masks.shape[2] == 2:
-        return EVERYWHERE.expand(2, size, size)
-    return torch.from_numpy(np.ascontiguousarray(masks[..., 2:].transpose(2, 0, 1)) > 127)
+def _planes(image: Image8) -> Image8:
+    """Return the channels of `image` (H, W, C) as (C, H, W); four times as fast as a transposed copy."""
+    planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
+    cv2.split(image, list(planes))
+    return planes
+
+
+def _valid(planes: Image8) -> torch.Tensor:
+    """Return where visible and full are known, (2, S, S) bool, from the planes of `_stack` (C, S, S)."""
+    if len(planes) == 2:
+        return EVERYWHERE.expand(planes.shape)
+    return torch.from_numpy(planes[2:] > 127)
 
 
 class ImageStream(Sampler[Key]):

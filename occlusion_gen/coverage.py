@@ -23,8 +23,9 @@ def hidden_share(visible: Image8, full: Mask) -> float:
     pixels = cv2.countNonZero(full.view(np.uint8))
     if pixels == 0:
         return 0.0
-    seen = cv2.mean(visible, mask=full.view(np.uint8))[0] / 255
-    return 1.0 - seen
+    # OpenCV's own masked mean takes three times as long.
+    seen = cv2.sumElems(cv2.bitwise_and(visible, full.view(np.uint8) * np.uint8(255)))[0]
+    return 1.0 - seen / (255 * pixels)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ from occlusion_gen.face import Face, Image8, Mask, Patch, measure_once
 
 TransferKind = Literal["sot", "linear_ot", "reinhard", "sot_published"]
 Colours = NDArray[np.float32]
+Gaussian = tuple[NDArray[np.float64], NDArray[np.float64]]  # mean (3,), covariance (3, 3)
 
 # Of n opaque pixels 25 sqrt(n) are moved: what the drawing adds to the spread over seeds is small for small occluders
 # already, and large ones have the time.
 SAMPLES_BY_ROOT = 25
 MIN_SAMPLES, MAX_SAMPLES = 1024, 8192
+GAUSSIAN_SAMPLES = 1000
 OPAQUE = 127
 VARIANCE_FLOOR = 4.0  # grey levels squared, added to both covariances: a flat occluder must not be stretched to noise
 MAX_STRETCH = 3.0
@@ -44,8 +46,12 @@ def transfer_colours(kind: TransferKind, *, patch: Patch, face: Face, seed: int,
         (linear_ot); Reinhard et al., "Color transfer between images", 2001 (reinhard).
     """
     opaque = patch.alpha > OPAQUE
-    if face.box is None or not face.visible.any() or not opaque.any():
+    if face.box is None or cv2.countNonZero(opaque.view(np.uint8)) == 0:
         return patch
+    if kind == "linear_ot":
+        target = measure_once("gaussian", lambda it: gaussian_of(_thinned(it.image, it.visible)), face)
+        whole_way = linear_map(gaussian_of(_thinned(patch.colour, opaque)), target)
+        return patch._replace(colour=cv2.transform(patch.colour, strength * whole_way + (1 - strength) * np.eye(3, 4)))
     rng = np.random.default_rng(seed)
     if kind in ("sot", "sot_published"):
         field = _sliced_field(patch.colour, opaque, face, published=kind == "sot_published", rng=rng)
@@ -54,9 +60,6 @@ def transfer_colours(kind: TransferKind, *, patch: Patch, face: Face, seed: int,
         return patch._replace(colour=cv2.add(patch.colour, field, dtype=cv2.CV_8U))  # rounds and saturates
     source = _pixels(patch.colour, _sample(np.flatnonzero(opaque), rng))
     target = _pixels(face.image, _sample(_visible_places(face), rng))
-    if kind == "linear_ot":
-        whole_way = linear_map(source, target)
-        return patch._replace(colour=cv2.transform(patch.colour, strength * whole_way + (1 - strength) * np.eye(3, 4)))
     moved = _reinhard(patch.colour, source, target)
     if strength < 1:
         moved = cv2.addWeighted(moved, strength, patch.colour, 1 - strength, 0)
@@ -118,13 +121,16 @@ def _published_target(source: Colours, face: Face, rng: np.random.Generator) -> 
     return target.astype(np.float32)
 
 
-def linear_map(source: Colours, target: Colours) -> NDArray[np.float64]:
-    """Return the (3, 4) matrix of the optimal map between the Gaussians of two colour sets, both (n, 3).
+def linear_map(source: Gaussian, target: Gaussian) -> NDArray[np.float64]:
+    """Return the (3, 4) matrix of the optimal map from one Gaussian of colours to another.
 
-    Both covariances are regularised, and no direction is stretched by more than `MAX_STRETCH`.
+    No direction is stretched by more than `MAX_STRETCH`.
+
+    Args:
+        source: mean (3,) and covariance (3, 3) of `gaussian_of`.
+        target: the same of the colours to reach.
     """
-    source_mean, source_covariance = _gaussian_of(source)
-    target_mean, target_covariance = _gaussian_of(target)
+    (source_mean, source_covariance), (target_mean, target_covariance) = source, target
     values, vectors = np.linalg.eigh(source_covariance)
     source_root = (vectors * np.sqrt(values)) @ vectors.T
     inverse = (vectors / np.sqrt(values)) @ vectors.T
@@ -134,7 +140,7 @@ def linear_map(source: Colours, target: Colours) -> NDArray[np.float64]:
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
-def _gaussian_of(colours: Colours) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def gaussian_of(colours: Colours) -> Gaussian:
     """Return mean (3,) and regularised covariance (3, 3) of colours (n, 3)."""
     covariance, mean = cv2.calcCovarMatrix(colours, None, cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE)
     return mean[0], covariance + VARIANCE_FLOOR * np.eye(3)
@@ -169,6 +175,16 @@ def _sample(places: NDArray[np.int64], rng: np.random.Generator, *, count: int |
     count = count or min(max(int(SAMPLES_BY_ROOT * math.sqrt(len(places))), MIN_SAMPLES), MAX_SAMPLES)
     steps = (np.arange(count) + rng.random(count)) * (len(places) / count)
     return places[np.minimum(steps.astype(np.int64), len(places) - 1)]
+
+
+def _thinned(image: Image8, inside: Mask) -> Colours:
+    """Return colours (n, 3) of a thousand or two evenly spread pixels inside, of all of them where they are few.
+
+    Mean and covariance need no more, and no random numbers.
+    """
+    step = max(1, math.isqrt(cv2.countNonZero(inside.view(np.uint8)) // GAUSSIAN_SAMPLES))
+    colours = image[::step, ::step][inside[::step, ::step]]
+    return (colours if len(colours) else image[inside]).astype(np.float32)
 
 
 def _pixels(image: Image8, places: NDArray[np.int64]) -> Colours:

@@ -101,11 +101,20 @@ def lay(patch: Patch, below: Image8, *, edge: Edge, side_px: int) -> tuple[Image
     """
     if edge == "hard":
         return blend(below, patch.colour, patch.alpha), patch.alpha
-    scale = 1.0 if edge == "published" else side_px / PUBLISHED_SIDE_PX
+    scale = _edge_scale(edge, side_px)
     alpha = soften_alpha(patch.alpha, scale=scale)
-    band = 2 * (max(1, round(EDGE_BAND_PX * scale)) if edge == "scaled" else EDGE_BAND_PX) + 1
+    band = 2 * max(1, round(EDGE_BAND_PX * scale)) + 1
     inside = patch.alpha > int(patch.alpha.max(initial=0)) // 2
     return soften_edge(blend(below, patch.colour, alpha), inside, band_px=band, scale=scale), alpha
+
+
+def edge_reach_px(edge: Edge, *, side_px: int) -> int:
+    """Return how far beyond an occluder pixels matter to `lay`: the band along its edge and the blur in it."""
+    return 1 if edge == "hard" else math.ceil((EDGE_BAND_PX + 2) * _edge_scale(edge, side_px)) + 1
+
+
+def _edge_scale(edge: Edge, side_px: int) -> float:
+    return 1.0 if edge == "published" else side_px / PUBLISHED_SIDE_PX
 
 
 def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:

@@ -42,8 +42,8 @@ def degrade(params: Params, image: Image8) -> Image8:
         image = _compress(image, params["jpeg_quality"])
     if params["brightness_contrast"] is not None:
         brightness, contrast = params["brightness_contrast"]
-        table = np.arange(256) * (1 + contrast) + brightness * sum(cv2.mean(image)[:3]) / 3
-        image = cv2.LUT(image, np.rint(np.minimum(np.maximum(table, 0), 255)).astype(np.uint8))
+        shift = brightness * sum(cv2.mean(image)[:3]) / 3
+        image = cv2.transform(image, np.column_stack([(1 + contrast) * np.eye(3), np.full(3, shift)]))
     return image
 
 

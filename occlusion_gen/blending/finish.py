@@ -10,10 +10,11 @@ import numpy as np
 
 from configs.schema.occluder import OccluderSection
 from occlusion_gen.blending.colour_transfer import transfer_colours
-from occlusion_gen.blending.compositing import Edge, lay
+from occlusion_gen.blending.compositing import Edge, edge_reach_px, lay
 from occlusion_gen.blending.degrade import degrade, draw_degradation
 from occlusion_gen.blending.harmonise import cast_shadow, draw_harmony, harmonise
 from occlusion_gen.blending.poisson import poisson_blend
+from occlusion_gen.blending.region import trim, within
 from occlusion_gen.face import Face, Image8, Params, Patch
 
 
@@ -69,14 +70,24 @@ class Finish:
             below: (H, W, 3) uint8 RGB, the crop with the occluders that lie below.
         """
         harmony = params["harmony"]
+        patch = trim(patch, edge_reach_px(self.edge, side_px=face.side_px))
         if harmony is not None:
             if harmony["color_transfer"] is not None:
                 patch = transfer_colours(**harmony["color_transfer"], patch=patch, face=face)
             patch = harmonise(harmony, patch, face=face)
         patch = patch._replace(colour=degrade(params["degradation"], patch.colour))
-        under = np.ascontiguousarray(below[patch.rows, patch.columns])
-        if harmony is not None:
-            under = cast_shadow(harmony, under, patch, face=face)
+        if harmony is None or harmony["shadow"] is None:
+            return self._mixed(patch, below[patch.rows, patch.columns].copy(), face=face, harmony=harmony)
+        region, shaded = cast_shadow(harmony, below, patch, face=face)
+        inner = within(region, patch)
+        mixed = self._mixed(patch, np.ascontiguousarray(shaded[inner]), face=face, harmony=harmony)
+        shaded[inner] = mixed.image
+        alpha, hides = np.zeros((2, *shaded.shape[:2]), np.uint8)
+        alpha[inner], hides[inner] = mixed.alpha, mixed.hides
+        return Finished(region, shaded, alpha, hides)
+
+    def _mixed(self, patch: Patch, under: Image8, *, face: Face, harmony: Params | None) -> Finished:
+        """Return the patch laid on `under` (h, w, 3), its own region of what lies below."""
         image, alpha = lay(patch, under, edge=self.edge, side_px=face.side_px)
         if harmony is not None and harmony["poisson"] is not None:
             image = poisson_blend(under, patch._replace(alpha=alpha), strength=harmony["poisson"])

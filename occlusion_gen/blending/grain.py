@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from occlusion_gen.blending.smooth import smooth
 from occlusion_gen.face import Face, Image8, Mask, Patch
 
-LEAST_WINDOW_PX = 112  # at the photo's own resolution, since both are lost by shrinking
+LEAST_WINDOW_PX = 80  # at the photo's own resolution, since both are lost by shrinking
 WINDOW_SHARE = 0.4  # of the longer side, for large ones
 REBLUR_PX = 1.5
 EDGE_SHARE = 0.02
@@ -25,6 +26,7 @@ SHARP_PX = 0.8  # of an occluder without edges
 MAX_NOISE = 12.0
 LEAST_NOISE = 0.5
 NOISE_TILE_PX = 256
+_RIM = np.ones((5, 5), np.uint8)
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
@@ -51,7 +53,7 @@ def edge_blur(grey: NDArray[np.float32], inside: Mask) -> float | None:
     if weakest < WEAKEST_EDGE:
         return None
     edges = inside & (slope >= weakest)
-    ratio = slope[edges] / np.maximum(_slope(cv2.GaussianBlur(grey, (0, 0), REBLUR_PX))[edges], 1e-3)
+    ratio = slope[edges] / np.maximum(_slope(smooth(grey, REBLUR_PX))[edges], 1e-3)
     return REBLUR_PX / math.sqrt(max(_median(ratio) ** 2 - 1, 0.02))
 
 
@@ -86,19 +88,18 @@ def face_window(face: Face) -> Window:
 
 def patch_window(patch: Patch) -> Window:
     """Return grey levels (h, w) and inner pixels of a window in the middle of an occluder."""
-    small = patch.alpha[::4, ::4]
-    rows, columns = np.nonzero(small > 127)
-    if rows.size == 0:
-        rows = columns = np.zeros(1, int)
-    centre = 4 * int(_median(rows)), 4 * int(_median(columns))
+    moments = cv2.moments(np.ascontiguousarray(patch.alpha[::4, ::4]))
+    mass = max(moments["m00"], 1.0)
     half = _window_px(max(patch.alpha.shape)) // 2
-    window = tuple(
+    rows, columns = (
         slice(max(0, middle - half), min(side, middle + half))
-        for middle, side in zip(centre, patch.alpha.shape, strict=True)
+        for middle, side in zip(
+            (round(4 * moments["m01"] / mass), round(4 * moments["m10"] / mass)), patch.alpha.shape, strict=True
+        )
     )
     # Near the rim colours are extended ones, which are smooth by construction.
-    inner = cv2.erode(patch.alpha[window], np.ones((5, 5), np.uint8)) > 250
-    return _grey(patch.colour[window]), inner
+    inner = cv2.erode(patch.alpha[rows, columns], _RIM) > 250
+    return _grey(patch.colour[rows, columns]), inner
 
 
 def _window_px(length: int) -> int:
@@ -115,28 +116,26 @@ def _grey(colour: Image8) -> NDArray[np.float32]:
     return cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
-def missing_blur(photo: float | None, patch: Patch) -> float:
-    """Return the sigma in pixels by which the occluder has to be blurred to be as soft as the photo, 0 for not.
+def missing_blur(photo: float, own: float | None) -> float:
+    """Return the sigma in pixels by which an occluder has to be blurred to be as soft as the photo, 0 for not.
 
     Args:
         photo: `edge_blur` of the photo.
+        own: that of the occluder, None where it has no edges.
     """
-    if photo is None or photo <= SHARP_PX:
-        return 0.0
-    own = edge_blur(*patch_window(patch))
     return math.sqrt(max(0.0, photo**2 - (SHARP_PX if own is None else own) ** 2))
 
 
-def missing_noise(photo: float, patch: Patch) -> float:
-    """Return the standard deviation of the noise that the occluder lacks, in grey levels, 0 for none.
+def missing_noise(photo: float, own: float, *, blurred_px: float) -> float:
+    """Return the standard deviation of the noise that an occluder lacks, in grey levels, 0 for none.
 
     Args:
         photo: `noise_level` of the photo.
+        own: that of the occluder before it was blurred.
+        blurred_px: sigma of a Gaussian that it was blurred with since, 0 for none.
     """
-    if photo < LEAST_NOISE:
-        return 0.0
-    own = noise_level(*patch_window(patch))
-    return min(MAX_NOISE, math.sqrt(max(0.0, photo**2 - own**2)))
+    left = own / max(1.0, 2 * math.sqrt(math.pi) * blurred_px)  # of white noise under a Gaussian
+    return min(MAX_NOISE, math.sqrt(max(0.0, photo**2 - left**2)))
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,15 +15,19 @@ import numpy as np
 from common.labels import PART_ID
 from occlusion_gen.blending.grain import (
     LEAST_NOISE,
+    SHARP_PX,
     add_noise,
     edge_blur,
     face_window,
     missing_blur,
     missing_noise,
     noise_level,
+    patch_window,
 )
 from occlusion_gen.blending.motion_blur import blur_by_motion
+from occlusion_gen.blending.region import Region, grow, sides, widened
 from occlusion_gen.blending.relight import estimate_light, is_grey, photo_cast, relight, without_colours
+from occlusion_gen.blending.smooth import smooth
 from occlusion_gen.face import Face, Image8, Params, Patch, measure_once
 
 Bounds = tuple[float, float]
@@ -31,7 +35,7 @@ Bounds = tuple[float, float]
 OBJECT_EXPOSURE = 0.2  # of objects nobody knows how bright they ought to be
 MAX_BLUR_SHARE = 0.006  # of the crop's side
 SOFTNESS = 0.7  # sigma of a shadow / how far it falls
-SHADOW_SIGMA = 1.5  # of its blur, in pixels of the size at which a shadow is computed
+SHADOW_SIGMA = 1.0  # least of its blur, in pixels of the size at which a shadow is computed
 SHADOW_REACH = 2.5  # sigmas; less than a grey level of shadow is left there
 LEAST_BLUR_PX = 0.3
 
@@ -94,13 +98,13 @@ def draw_harmony(
 
 
 def _draw(rng: np.random.Generator, bounds: Bounds) -> float:
-    return round(float(rng.uniform(*bounds)), 4)
+    return round(bounds[0] + (bounds[1] - bounds[0]) * rng.random(), 4)  # `rng.uniform`, in a third of its time
 
 
 def harmonise(params: Params, patch: Patch, *, face: Face) -> Patch:
     """Return the patch as the camera of `face.image` would have seen it; equal parameters give equal bytes.
 
-    The region may come back wider, by the reach of blur and shadow: alpha beyond the old one is 0.
+    The region may come back wider, by the reach of a blur: alpha beyond the old one is 0.
 
     Args:
         params: from `draw_harmony`.
@@ -109,20 +113,32 @@ def harmonise(params: Params, patch: Patch, *, face: Face) -> Patch:
     if cv2.countNonZero(patch.alpha) == 0 or face.box is None:
         return patch
     patch = _relit(params, patch, face)
-    if params["sharpness"]:
-        patch = _softened(patch, missing_blur(measure_once("blur", _blur_of_face, face), patch), face)
+    sigma_px, noise = _missing_grain(params, patch, face)
+    if sigma_px >= LEAST_BLUR_PX:
+        patch = grow(patch, math.ceil(3 * sigma_px), size=face.label.shape)
+        patch = patch._replace(colour=smooth(patch.colour, sigma_px), alpha=smooth(patch.alpha, sigma_px))
     if params["motion_blur"] is not None:
         length_px = params["motion_blur"]["length"] * _face_px(face)
         patch = grow(patch, math.ceil(length_px / 2) + 1, size=face.label.shape)
         patch = blur_by_motion(patch, length_px=length_px, angle_deg=params["motion_blur"]["angle_deg"])
-    if params["noise_seed"] is not None:
-        sigma = missing_noise(measure_once("noise", _noise_of_face, face), patch)
-        if sigma >= LEAST_NOISE:
-            patch = patch._replace(colour=add_noise(patch.colour, sigma=sigma, seed=params["noise_seed"]))
-    if params["shadow"] is not None:
-        reach_px = params["shadow"]["distance"] * _face_px(face) * (1 + SHADOW_REACH * SOFTNESS)
-        patch = grow(patch, math.ceil(reach_px), size=face.label.shape)
+    if noise >= LEAST_NOISE:
+        patch = patch._replace(colour=add_noise(patch.colour, sigma=noise, seed=params["noise_seed"]))
     return patch
+
+
+def _missing_grain(params: Params, patch: Patch, face: Face) -> tuple[float, float]:
+    """Return by which sigma in pixels the patch has to be blurred, and how much noise it lacks, in grey levels."""
+    blur = measure_once("blur", _blur_of_face, face) if params["sharpness"] else None
+    noise = measure_once("noise", _noise_of_face, face) if params["noise_seed"] is not None else 0.0
+    soft, noisy = blur is not None and blur > SHARP_PX, noise >= LEAST_NOISE
+    if not (soft or noisy):
+        return 0.0, 0.0
+    window = patch_window(patch)
+    sigma_px = 0.0
+    if blur is not None and soft:
+        sigma_px = min(missing_blur(blur, edge_blur(*window)), MAX_BLUR_SHARE * face.side_px)
+        sigma_px = 0.0 if sigma_px < LEAST_BLUR_PX else sigma_px
+    return sigma_px, missing_noise(noise, noise_level(*window), blurred_px=sigma_px) if noisy else 0.0
 
 
 def _blur_of_face(face: Face) -> float | None:
@@ -131,17 +147,6 @@ def _blur_of_face(face: Face) -> float | None:
 
 def _noise_of_face(face: Face) -> float:
     return noise_level(*measure_once("window", face_window, face))
-
-
-def _softened(patch: Patch, sigma_px: float, face: Face) -> Patch:
-    sigma_px = min(sigma_px, MAX_BLUR_SHARE * face.side_px)
-    if sigma_px < LEAST_BLUR_PX:
-        return patch
-    patch = grow(patch, math.ceil(3 * sigma_px), size=face.label.shape)
-    return patch._replace(
-        colour=cv2.GaussianBlur(patch.colour, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE),
-        alpha=cv2.GaussianBlur(patch.alpha, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE),
-    )
 
 
 def _relit(params: Params, patch: Patch, face: Face) -> Patch:
@@ -171,52 +176,48 @@ def _face_px(face: Face) -> int:
     return max(face.box.width, face.box.height)
 
 
-def grow(patch: Patch, reach_px: int, *, size: tuple[int, ...]) -> Patch:
-    """Return the patch with its region wider by `reach_px` on each side, within a crop of `size` (height, width)."""
-    rows = slice(max(0, patch.rows.start - reach_px), min(size[0], patch.rows.stop + reach_px))
-    columns = slice(max(0, patch.columns.start - reach_px), min(size[1], patch.columns.stop + reach_px))
-    sides = (
-        patch.rows.start - rows.start,
-        rows.stop - patch.rows.stop,
-        patch.columns.start - columns.start,
-        columns.stop - patch.columns.stop,
-    )
-    if not any(sides):
-        return patch
-    return Patch(
-        rows,
-        columns,
-        cv2.copyMakeBorder(patch.colour, *sides, cv2.BORDER_REPLICATE),
-        cv2.copyMakeBorder(patch.alpha, *sides, cv2.BORDER_CONSTANT, value=0),
-        cv2.copyMakeBorder(patch.hides, *sides, cv2.BORDER_CONSTANT, value=0),
-    )
+def cast_shadow(params: Params, below: Image8, patch: Patch, *, face: Face) -> tuple[Region, Image8]:
+    """Return the region that the patch and its shadow touch, and a copy of `below` there with the soft shadow on it.
 
-
-def cast_shadow(params: Params, image: Image8, patch: Patch, *, face: Face) -> Image8:
-    """Return `image` with the soft shadow of the patch on it; no pixel becomes brighter.
-
-    It falls down and to the darker side of the face. Beyond the edge of the crop the occluder is taken to go on, so
-    that no lit strip is left there. Labels stay: what lies in the shadow is still to be seen.
+    No pixel becomes brighter. The shadow falls down and to the darker side of the face. Beyond the edge of the crop the
+    occluder is taken to go on, so that no lit strip is left there. Labels stay: what lies in the shadow is still to be
+    seen.
 
     Args:
         params: from `draw_harmony`.
-        image: (h, w, 3) uint8 RGB, the region `patch.rows`, `patch.columns` of what lies below the patch.
+        below: (H, W, 3) uint8 RGB, the crop with what lies below the patch.
         face: gives the size and the light.
     """
     light = measure_once("light", estimate_light, face) if params["shadow"] is not None else None
-    if light is None or image.size == 0 or cv2.countNonZero(patch.alpha) == 0:
-        return image
+    if light is None or cv2.countNonZero(patch.alpha) == 0:
+        return (patch.rows, patch.columns), below[patch.rows, patch.columns].copy()
     distance_px = params["shadow"]["distance"] * _face_px(face)
     angle = math.radians(90 + params["shadow"]["turn_deg"]) + math.atan(2 * light.slope[0])
-    height, width = patch.alpha.shape
     sigma_px = max(SOFTNESS * distance_px, 0.4)
-    ratio = min(1.0, SHADOW_SIGMA / sigma_px)
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    alpha = cv2.resize(patch.alpha, size, interpolation=cv2.INTER_AREA)
-    move = np.array([[1, 0, math.cos(angle)], [0, 1, math.sin(angle)]])
-    move[:, 2] *= distance_px * ratio
-    fallen = cv2.warpAffine(alpha, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    soft = cv2.GaussianBlur(fallen, (0, 0), sigma_px * ratio, borderType=cv2.BORDER_REPLICATE)
-    left = cv2.convertScaleAbs(soft, alpha=-params["shadow"]["strength"], beta=255)
-    left = cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.multiply(image, cv2.merge([left] * 3), scale=1 / 255)
+    reach_px = math.ceil(distance_px + SHADOW_REACH * sigma_px)
+    region = widened(patch, reach_px, size=face.label.shape)
+    alpha = cv2.copyMakeBorder(patch.alpha, *sides(patch, region), cv2.BORDER_CONSTANT, value=0)
+    fallen = _shifted(alpha, round(distance_px * math.cos(angle)), round(distance_px * math.sin(angle)))
+    left = cv2.convertScaleAbs(_softly(fallen, sigma_px), alpha=-params["shadow"]["strength"], beta=255)
+    return region, cv2.multiply(below[region], cv2.merge([left] * 3), scale=1 / 255)
+
+
+def _shifted(alpha: Image8, x: int, y: int) -> Image8:
+    """Return `alpha` (h, w) moved by whole pixels; its outermost pixels go on."""
+    height, width = alpha.shape
+    moved = cv2.copyMakeBorder(alpha, max(y, 0), max(-y, 0), max(x, 0), max(-x, 0), cv2.BORDER_REPLICATE)
+    return moved[max(-y, 0) :, max(-x, 0) :][:height, :width]
+
+
+def _softly(alpha: Image8, sigma_px: float) -> Image8:
+    """Return `alpha` (h, w) under a wide Gaussian, computed at 1/1, 1/2, 1/4, ... of its size."""
+    factor = 2 ** max(0, math.floor(math.log2(sigma_px / SHADOW_SIGMA)))
+    height, width = alpha.shape
+    if factor == 1:
+        return smooth(alpha, sigma_px)
+    # Halving is exact, and several times faster than other ratios, where both sides can be divided.
+    small = cv2.copyMakeBorder(alpha, 0, -height % factor, 0, -width % factor, cv2.BORDER_REPLICATE)
+    size = small.shape[1], small.shape[0]
+    for level in range(1, int(math.log2(factor)) + 1):
+        small = cv2.resize(small, (size[0] >> level, size[1] >> level), interpolation=cv2.INTER_AREA)
+    return cv2.resize(smooth(small, sigma_px / factor), size, interpolation=cv2.INTER_LINEAR)[:height, :width]

@@ -56,14 +56,13 @@ def paint_drawn(pixels: Image8, *, light: Image8, fabric: Fabric, pattern: Image
     """
     shade, share, gloss, _ = cv2.split(pixels)
     shade = cv2.multiply(shade, light, scale=1 / 128)
-    shades = cv2.merge([shade, shade, shade])
     if pattern is None:
-        colour = cv2.LUT(shades, _table(fabric.body or (255, 255, 255)))
+        colour = _look_up(shade, _table(fabric.body or (255, 255, 255)))
     else:
-        colour = cv2.multiply(pattern, shades, scale=1 / SHADE_ONE)
+        colour = cv2.multiply(pattern, cv2.merge([shade] * 3), scale=1 / SHADE_ONE)
     if share.any():
         weight = share.astype(np.float32) * np.float32(1 / 255)
-        colour = cv2.blendLinear(colour, cv2.LUT(shades, _table(fabric.accent)), 1 - weight, weight)
+        colour = cv2.blendLinear(colour, _look_up(shade, _table(fabric.accent)), 1 - weight, weight)
     return cv2.add(colour, cv2.merge([gloss, gloss, gloss])) if gloss.any() else colour
 
 
@@ -89,6 +88,15 @@ def spread_pattern(pattern: Print, level: Level) -> Image8:
     return cv2.warpAffine(texture, place, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
+def _look_up(shade: Image8, table: Image8) -> Image8:
+    """Return the colour (h, w, 3) of each shade (h, w); channel by channel it takes half the time in OpenCV.
+
+    Args:
+        table: (1, 256, 3) uint8.
+    """
+    return cv2.merge([cv2.LUT(shade, np.ascontiguousarray(table[0, :, channel])) for channel in range(3)])
+
+
 def _table(colour: tuple[int, ...]) -> Image8:
     """Return the colour under each shade, (1, 256, 3)."""
     table = np.array(colour) * _SHADES + _SHEEN
@@ -100,4 +108,4 @@ def _tinted(colour: Image8, body: tuple[int, ...]) -> Image8:
     grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
     white = max(60.0, float(np.percentile(grey[::4, ::4], 80)))
     table = np.minimum(np.array(body) * (np.arange(256)[:, None] / white) + 0.5, 255).astype(np.uint8)[None]
-    return cv2.LUT(cv2.merge([grey, grey, grey]), table)
+    return _look_up(grey, table)

@@ -121,8 +121,8 @@ def _map(fit: Fit, *, canvas: Canvas, rows: slice, columns: slice) -> _Map:
     pixels = np.clip(canvas.to_pixels(places), -FAR_PX, FAR_PX)
     # Whole numbers below 2**53 are multiplied and added without rounding: no thread count can change a byte.
     coarse = np.rint(np.stack([pixels[:, 0].reshape(_GRID), pixels[:, 1].reshape(_GRID), shade]) * NODE_STEPS)
-    dense = (down @ coarse @ across.T) * (1 / (NODE_STEPS * WEIGHT_STEPS**2))
-    dense_x, dense_y, light = dense.astype(np.float32)
+    coarse *= 1 / (NODE_STEPS * WEIGHT_STEPS**2)  # a power of two, so that the sums stay exact
+    dense_x, dense_y, light = (down @ coarse @ across.T).astype(np.float32)
     return _Map(dense_x, dense_y, cv2.convertScaleAbs(light))
 
 

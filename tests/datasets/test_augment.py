@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -95,6 +98,58 @@ def test_settings_do_what_their_names_say() -> None:
     assert noisy.std(axis=(1, 2, 3)).max() < 0.08 * 255
     hue = channels(photometric_share=1.0, hue=0.02) - PHOTO
     assert abs(hue).mean() < 25
+
+
+@pytest.mark.parametrize(
+    ("ranges", "tolerance"),
+    [
+        ({"brightness": (0.5, 1.5), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}, 0.6),
+        ({"brightness": (1, 1), "contrast": (0.5, 1.5), "saturation": (1, 1), "hue": (0, 0)}, 0.8),
+        ({"brightness": (1, 1), "contrast": (1, 1), "saturation": (0.5, 1.5), "hue": (0, 0)}, 0.6),
+        ({"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (0, 0)}, 1.5),
+    ],
+    ids=["brightness", "contrast", "saturation", "three"],
+)
+def test_colours_change_as_in_albumentations(ranges: dict[str, tuple[float, float]], tolerance: float) -> None:
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8), (64, 64))
+    changes = 0.0
+    for seed in range(20):
+        results = []
+        for kind in (augment.ColourJitter, augment.A.ColorJitter):
+            compose = augment.A.Compose([kind(**ranges, p=1.0)])
+            compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+            results.append(compose(image=image)["image"].astype(int))
+        assert abs(results[0] - results[1]).mean() <= tolerance
+        changes += abs(results[1] - image).mean() / 20
+    assert changes > 2 * tolerance
+
+
+@pytest.mark.parametrize("hue", [-0.04, -0.02, 0.02, 0.04])
+def test_hue_is_turned_by_its_share_of_the_circle(hue: float) -> None:
+    jitter = augment.ColourJitter(brightness=(1, 1), contrast=(1, 1), saturation=(1, 1), hue=(hue, hue), p=1.0)
+    skin = np.array([[[200, 150, 120], [120, 80, 60], [90, 70, 40], [128, 128, 128], [0, 0, 0]]], np.uint8)
+    turned = augment.A.Compose([jitter])(image=skin)["image"]
+    before, after = (
+        cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[0, :3, 0] for image in (skin, turned)
+    )
+    assert (after - before) / 360 == pytest.approx(hue, rel=0.25)
+    assert_array_equal(turned[0, 3:], skin[0, 3:])  # greys stay
+    assert abs(turned @ augment.LUMA - skin @ augment.LUMA).max() <= 1
+
+
+@given(seeds, st.sampled_from([(40, 60), (64, 64), (200, 150)]), st.floats(0.5, 3))
+def test_what_lies_beyond_the_image_is_its_mirror(seed: int, size: tuple[int, int], scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    image = cv2.resize(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8), size[::-1])
+    angle, shift = rng.uniform(-3, 3), rng.uniform(-30, 30, 2)
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
+    masks = np.dstack([image[..., 0], image[..., 1]])
+    found, moved = augment.warp(matrix, image=image, masks=masks, size=48)
+    expected = cv2.warpAffine(image, matrix, (48, 48), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    assert abs(found.astype(int) - expected).max() <= 4
+    nearest = cv2.warpAffine(masks, matrix, (48, 48), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
+    assert (moved != nearest).mean() < 0.005  # halfway between two pixels either is the nearest
 
 
 def test_shares_are_kept() -> None:

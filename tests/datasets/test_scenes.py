@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from common.errors import UserError
 from common.image_io import write_image, write_rgba
 from configs.schema import ScenesSection
+from datasets import scenes as scenes_module
 from datasets.scenes import Scenes, build_scenes, is_held_out
 
 SIDE = 64
@@ -120,3 +121,21 @@ def test_bad_options_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no picture"):
         build_scenes(ScenesSection(textures=tmp_path / "empty"))
+
+
+def test_mixing_is_exact_to_a_grey_level() -> None:
+    rng = np.random.default_rng(0)
+    above, below = rng.integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    alpha = rng.integers(0, 256, (40, 40), dtype=np.uint8)
+    share = alpha[..., None] / 255
+    mixed = scenes_module._mixed(above, below, alpha)
+    assert abs(mixed - (above * share + below * (1 - share))).max() <= 1
+
+
+def test_large_backgrounds_are_kept_small_and_read_once(tmp_path: Path) -> None:
+    write_image(tmp_path / "large.png", np.full((700, 1400, 3), 90, np.uint8))
+    kept = scenes_module._texture(tmp_path / "large.png")
+    assert kept.shape == (512, 1024, 3)
+    assert not kept.flags.writeable
+    (tmp_path / "large.png").unlink()
+    assert scenes_module._texture(tmp_path / "large.png") is kept

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from common.image_io import read_image, read_mask
 from common.labels import PART_ID, FacePolicy
-from occlusion_gen.blending.colour_transfer import TransferKind, linear_map, transfer_colours
+from occlusion_gen.blending.colour_transfer import TransferKind, gaussian_of, linear_map, transfer_colours
 from occlusion_gen.blending.sliced_transport import displace, smooth_field
 from occlusion_gen.face import Face, Patch, make_face
 from occlusion_gen.occluders.library import open_occluders
@@ -96,7 +96,7 @@ def test_the_linear_map_gives_the_covariance_of_the_target() -> None:
     rng = np.random.default_rng(0)
     source = (rng.normal(0, 20, (4000, 3)) @ rng.normal(size=(3, 3)) + 100).astype(np.float32)
     target = (source @ np.array([[0.8, 0.1, 0], [0.2, 0.9, 0.1], [0, -0.1, 1.1]]) + 9).astype(np.float32)
-    matrix = linear_map(source, target)
+    matrix = linear_map(gaussian_of(source), gaussian_of(target))
     moved = source @ matrix[:, :3].T + matrix[:, 3]
     np.testing.assert_allclose(moved.mean(axis=0), target.mean(axis=0), atol=0.05)
     np.testing.assert_allclose(np.cov(moved.T), np.cov(target.T), rtol=0.05, atol=6)
