@@ -76,12 +76,20 @@ def prepare_network(
 
 
 class _HalfPrecision(torch.nn.Module):
-    """Computes in bfloat16 and answers in 32 bits."""
+    """Computes in bfloat16 and answers in 32 bits.
+
+    Args:
+        network: to ask; the weights of its layers that compute in bfloat16 are kept so, as each call would round them.
+        device_type: "cpu" or "cuda".
+    """
 
     def __init__(self, network: torch.nn.Module, device_type: str) -> None:
         super().__init__()
         self.network = network
         self._device_type = device_type
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.Linear):
+                module.to(torch.bfloat16)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self._device_type, torch.bfloat16):
