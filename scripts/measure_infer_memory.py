@@ -162,7 +162,7 @@ def print_run(run: Run, photos: int) -> None:
     print(f"{'photos done':>12} {'memory':>9}")
     for part in range(1, PARTS + 1):
         low, high = (part - 1) * photos / PARTS, part * photos / PARTS
-        seen = [sample.memory_mb for sample in run.samples if low < sample.photos <= high]
+        seen = [sample.memory_mb for sample in run.samples if low < sample.photos <= high and sample.memory_mb]
         if seen:
             print(f"{high:12.0f} {max(seen):6.0f} MB")
 
@@ -172,7 +172,7 @@ def _lines(path: Path) -> int:
 
 
 def _resident_mb(pid: int) -> float:
-    """Return the resident memory of a process, 0 where it has just ended."""
+    """Return the resident memory of a process, 0 of one that has just ended."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):
