@@ -62,10 +62,11 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 PNG_LEVEL = 1  # label maps shrink to a few kB at any level; level 1 is several times faster than the default
 # Masks and alphas: rows as they are, runs counted; a third of the time of trying all row filters, and no larger.
 GREY_PNG = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-COLOUR_PNG = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
+# Cut-outs: differences to the row above, runs counted; a fifth less time than looking for repetitions, 2 % larger.
+COLOUR_PNG = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.12
     GREY_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-    COLOUR_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    COLOUR_PNG += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, shrink: int = 1) -> Image8:

@@ -103,12 +103,8 @@ def to_bytes(probability: Probabilities) -> Image8:
 def cut_out(photo: Image8, probability: Probabilities) -> Image8:
     """Return the visible face as RGBA (H, W, 4) uint8 with straight alpha; nothing of the photo where alpha is 0."""
     alpha = to_bytes(probability)
-    rgba = np.zeros((*alpha.shape, 4), np.uint8)
-    box = _bounds(alpha)
-    if box is not None:
-        rgba[box][..., :3] = cv2.copyTo(photo[box], _white(alpha[box] > 0))
-    rgba[..., 3] = alpha
-    return rgba
+    seen = cv2.bitwise_and(photo, photo, mask=alpha)
+    return cv2.insertChannel(alpha, cv2.cvtColor(seen, cv2.COLOR_RGB2RGBA), 3)
 
 
 def tint(photo: Image8, mask: Mask, colour: tuple[int, int, int]) -> Image8:

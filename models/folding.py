@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+Taker = TypeVar("Taker", bound=torch.nn.Module)
 
 
 @torch.no_grad()
@@ -20,10 +23,10 @@ def fold_batch_norm(network: torch.nn.Module, images: torch.Tensor) -> torch.nn.
         images: (N, 3, S, S) float, anything that it takes.
     """
     folded = copy.deepcopy(network)
-    parents = {
-        child: (parent, name) for parent in folded.modules() for name, child in parent.named_children()
-    }  # a module has one place here; networks that use one twice are left alone below
-    for convolution, normalisation in _pairs(folded, images):
+    parents = module_parents(folded)
+    for convolution, normalisation in takers_of_convolutions(folded, images, (torch.nn.BatchNorm2d,)):
+        if not normalisation.track_running_stats:
+            continue
         parent, name = parents[convolution]
         setattr(parent, name, fuse_conv_bn_eval(convolution, normalisation))
         parent, name = parents[normalisation]
@@ -31,15 +34,28 @@ def fold_batch_norm(network: torch.nn.Module, images: torch.Tensor) -> torch.nn.
     return folded.eval()
 
 
-def _pairs(network: torch.nn.Module, images: torch.Tensor) -> list[tuple[torch.nn.Conv2d, torch.nn.BatchNorm2d]]:
-    """Return convolutions with the normalisation that takes their output, each run exactly once."""
+def module_parents(network: torch.nn.Module) -> dict[torch.nn.Module, tuple[torch.nn.Module, str]]:
+    """Return the place of each module: the one that holds it, and its name there; one place of those with more."""
+    return {child: (parent, name) for parent in network.modules() for name, child in parent.named_children()}
+
+
+def takers_of_convolutions(
+    network: torch.nn.Module, images: torch.Tensor, kinds: tuple[type[Taker], ...]
+) -> list[tuple[torch.nn.Conv2d, Taker]]:
+    """Return convolutions with the module of some kinds that takes their output, each run exactly once.
+
+    Args:
+        network: in evaluation mode, on the device of `images`.
+        images: (N, 3, S, S) float, anything that it takes.
+        kinds: of modules, their sub-classes left out.
+    """
     made: list[tuple[torch.nn.Conv2d, torch.Tensor]] = []  # holding the tensors keeps their ids from being used again
-    taken: list[tuple[torch.nn.BatchNorm2d, torch.Tensor]] = []
+    taken: list[tuple[Taker, torch.Tensor]] = []
     hooks = []
     for module in network.modules():
         if type(module) is torch.nn.Conv2d:
             hooks.append(module.register_forward_hook(lambda module, _, output: made.append((module, output))))
-        elif type(module) is torch.nn.BatchNorm2d and module.track_running_stats:
+        elif type(module) in kinds:
             hooks.append(module.register_forward_pre_hook(lambda module, inputs: taken.append((module, inputs[0]))))
     try:
         network(images)
@@ -48,9 +64,9 @@ def _pairs(network: torch.nn.Module, images: torch.Tensor) -> list[tuple[torch.n
             hook.remove()
     runs = [module for module, _ in (*made, *taken)]
     by_output = {id(output): module for module, output in made}
-    found = [(by_output.get(id(given)), normalisation) for normalisation, given in taken]
+    found = [(by_output.get(id(given)), module) for module, given in taken]
     return [
-        (convolution, normalisation)
-        for convolution, normalisation in found
-        if convolution is not None and runs.count(convolution) == runs.count(normalisation) == 1
+        (convolution, module)
+        for convolution, module in found
+        if convolution is not None and runs.count(convolution) == runs.count(module) == 1
     ]

@@ -39,7 +39,8 @@ from face_align.locate import CropRule, Detector
 from face_align.squares import Box, extent
 from inference.photo_masks import predict_photo
 from inference.self_detector import SelfDetector
-from models.predictor import CropPredictor
+from models.predictor import CropModel
+from models.runtimes import open_predictor
 from scripts.measuring import add_model, interval_text, machine_line, names_of
 
 Image8 = NDArray[np.uint8]
@@ -81,11 +82,11 @@ def main() -> None:
         print(f"would measure {', '.join(options.parts)} of {options.weights}: {len(photos)} photos to paste, "
               f"{len(pool.textures)} textures, {len(pool.objects)} objects")  # fmt: skip
         return
-    predictor = CropPredictor.from_file(options.weights, device=options.device)
+    predictor = open_predictor(options.weights, device=options.device)
     detectors: dict[str, Detector] = {"self": SelfDetector(predictor)}
     if path := find_yunet():
         detectors["yunet"] = YuNetDetector(path)
-    print(machine_line(predictor.device))
+    print(machine_line(getattr(predictor, "device", "cpu")))
     if "pasted" in options.parts:
         print_pasted(detectors, photos, pool)
     if "occluded" in options.parts:
@@ -181,7 +182,7 @@ def lay_object(rng: np.random.Generator, scene: Image8, rgba: Image8) -> None:
     place[:] = np.rint(alpha * rgba[..., :3] + (1 - alpha) * place)
 
 
-def print_occluded(detectors: dict[str, Detector], predictor: CropPredictor, root: Path) -> None:
+def print_occluded(detectors: dict[str, Detector], predictor: CropModel, root: Path) -> None:
     """Print, for each detector, the IoU of the visible face when the largest face found is segmented."""
     rule = CropRule(predictor.method, predictor.template, predictor.size)
     for name in ("helen_afw", "rmfd"):
@@ -202,7 +203,7 @@ def print_occluded(detectors: dict[str, Detector], predictor: CropPredictor, roo
             print(f"{label:8} {np.mean(values):9.4f}  {interval_text(values):16} {missed[label]:8d}")
 
 
-def visible_face(predictor: CropPredictor, rule: CropRule, photo: Image8, faces: Sequence[Face]) -> NDArray[np.bool_]:
+def visible_face(predictor: CropModel, rule: CropRule, photo: Image8, faces: Sequence[Face]) -> NDArray[np.bool_]:
     """Return the mask (H, W) of the first of `faces`, empty where there is none."""
     size = (photo.shape[0], photo.shape[1])
     if not faces:

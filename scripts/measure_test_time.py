@@ -35,7 +35,8 @@ from inference.faces import cut_crops
 from inference.photo_masks import to_patch, to_photo
 from inference.self_detector import by_segmenter
 from inference.test_time import sliding_refiner, with_flip, with_scales
-from models.predictor import CropModel, CropPredictor
+from models.predictor import CropModel
+from models.runtimes import open_predictor
 from scripts.measuring import add_model, interval_text, machine_line, names_of
 
 Image8 = NDArray[np.uint8]
@@ -101,8 +102,8 @@ def main() -> None:
         print(f"would measure {', '.join(option.name for option in OPTIONS)} of {options.weights} on "
               f"{', '.join(options.sets)}")  # fmt: skip
         return
-    predictor = CropPredictor.from_file(options.weights, device=options.device)
-    print(machine_line(predictor.device))
+    predictor = open_predictor(options.weights, device=options.device)
+    print(machine_line(getattr(predictor, "device", "cpu")))
     for name in options.sets:
         print_table(name, measure(predictor, examples(options.data, name, limit=options.n), what=name))
 
@@ -130,7 +131,7 @@ def examples(data: Path, name: str, *, limit: int | None) -> list[Example]:
     return found
 
 
-def measure(predictor: CropPredictor, photos: Sequence[Example], *, what: str) -> dict[str, Outcome]:
+def measure(predictor: CropModel, photos: Sequence[Example], *, what: str) -> dict[str, Outcome]:
     """Return the outcome of each option; on each photo they take turns, so that a busy machine slows all alike."""
     rule = CropRule(predictor.method, predictor.template, predictor.size)
     path = find_yunet()

@@ -25,8 +25,8 @@ class DevicePredictor(ColourPredictor):
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of all the sets that are read, with red faces; the model takes red for face."""
-    monkeypatch.setattr("models.predictor.CropPredictor.from_file", lambda path, *, device="auto": DevicePredictor())
     for module in MEASURES:
+        monkeypatch.setattr(module, "open_predictor", lambda path, *, device: DevicePredictor())
         monkeypatch.setattr(module, "find_yunet", lambda: None)
     face = mean_face(120)
     photo = np.where(face[..., None], np.uint8([255, 0, 0]), np.uint8([0, 120, 0]))
