@@ -7,14 +7,13 @@ job takes their rows over and removes them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from common.engines import Record
-from common.manifest import FILE_NAME, Row, encode_row, is_whole
+from common.manifest import FILE_NAME, Row, decode_row, encode_row, is_whole
 from common.shards import Shard
 
 JOURNAL_NAME = "journal.jsonl"
@@ -66,11 +65,8 @@ def _samples_of_earlier_runs(folder: Path, ids: set[str]) -> list[Row]:
     found: dict[str, Row] = {}
     for path in (folder / FILE_NAME, *_parts(folder, FILE_NAME), folder / JOURNAL_NAME, *_parts(folder, JOURNAL_NAME)):
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a journal may end in half a line when the power went; that record is done again
-            if isinstance(row, dict) and row.get("id") in ids and row.get("outcome") == "ok":
+            row = decode_row(line)  # a journal may end in half a line when the power went; that record is done again
+            if row is not None and row["id"] in ids and row["outcome"] == "ok":
                 found[row["id"]] = row
     return list(found.values())
 

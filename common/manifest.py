@@ -92,11 +92,32 @@ def read_samples(folder: Path, *, split: str | None = None, labelled: bool = Tru
     return chosen
 
 
+def decode_row(line: str) -> Row | None:
+    """Return the row that a line of `encode_row` holds, None where it holds something else."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("outcome"), str):
+        return None
+    mappings = [row.get(key, {}) for key in ("files", "sha256")]
+    plain = all(isinstance(found, dict) and all(isinstance(text, str) for text in found.values()) for found in mappings)
+    return row if plain else None
+
+
+def is_inside(name: str) -> bool:
+    """Return whether a path of a row stays in the folder of its manifest."""
+    return not (Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name)
+
+
 def is_whole(folder: Path, row: Mapping[str, Any]) -> bool:
     """Return whether every file of a sample row exists in `folder` with the recorded SHA-256."""
+    files, digests = row.get("files", {}), row.get("sha256")
+    if digests is None or not digests.keys() <= files.keys() or not all(map(is_inside, files.values())):
+        return False
     try:
-        return all(sha256(folder / row["files"][name]) == digest for name, digest in row["sha256"].items())
-    except (OSError, KeyError):
+        return all(sha256(folder / files[name]) == digest for name, digest in digests.items())
+    except OSError:
         return False
 
 
@@ -107,15 +128,13 @@ def sha256(path: Path) -> str:
 
 
 def _parse(path: Path, number: int, line: str) -> Row:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
+    row = decode_row(line)
+    if row is None:
         raise ManifestError(
-            f"{path}:{number}: not a line of JSON ({error}); run the stage that wrote it again"
-        ) from error
-    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not isinstance(row.get("outcome"), str):
-        raise ManifestError(f"{path}:{number}: expected an object with the texts `id` and `outcome`")
+            f"{path}:{number}: expected a JSON object with the texts `id` and `outcome` and texts in `files` and "
+            f"`sha256`, found {line[:60]!r}; run the stage that wrote it again"
+        )
     for name in row.get("files", {}).values():
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if not is_inside(name):
             raise ManifestError(f"{path}:{number}: {name!r} points outside the manifest's folder; refused")
     return row

@@ -12,7 +12,7 @@ from common.errors import DISK_FULL, UserError
 from common.folder_lock import hold_folder
 from common.image_io import write_bytes
 from common.journal import remove_partials
-from common.manifest import Row, encode_row, is_whole, sha256
+from common.manifest import Row, decode_row, encode_row, is_whole, sha256
 from common.photo_list import Photo
 
 SETTINGS_NAME = "infer.json"
@@ -142,10 +142,7 @@ def _read_rows(path: Path) -> Rows:
     rows = Rows()
     # Not `splitlines`: it also splits at line separators that JSON leaves inside texts.
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # a crash may leave half a line; that photo is done again
-        if isinstance(row, dict) and isinstance(row.get("id"), str):
+        row = decode_row(line)  # a crash may leave half a line; that photo is done again
+        if row is not None:
             rows.add(row)
     return rows
