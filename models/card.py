@@ -117,8 +117,8 @@ def decode_card(path: Path, header: str) -> Card:
         if not 1 <= content["format"] <= FORMAT:
             raise UserError(f"{path}: is of format {content['format']}, this version reads {FORMAT}; update the code")
         card = TypeAdapter(Card).validate_json(json.dumps({key: content[key] for key in CARD_KEYS}))
-        parts = {"network": card.network, "preprocessing": card.preprocessing}
-        unknown = [key for name, part in parts.items() for key in content[name].keys() - asdict(part).keys()]
+        known = asdict(card)
+        unknown = [key for part in ("network", "preprocessing") for key in content[part].keys() - known[part].keys()]
         if unknown:
             raise ValueError(f"unknown keys {unknown}")
         if not 0 < card.threshold < 1 or card.preprocessing.size < 1 or not card.network.outputs:
@@ -126,7 +126,9 @@ def decode_card(path: Path, header: str) -> Card:
         return card
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error).replace("\n", "; ") or type(error).__name__
-        raise UserError(f"{path}: the card in its header is damaged ({reason}); copy or train the file again") from error
+        raise UserError(
+            f"{path}: the card in its header is damaged ({reason}); copy or train the file again"
+        ) from error
 
 
 def _first_fields(spec: NetworkSpec) -> NetworkSpec:

@@ -6,6 +6,7 @@ ours therefore needs no configuration beside it; for published files of others, 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from models.spec import NetworkSpec
 from models.state_files import SAFETENSORS, State, read_safetensors, read_state
 
 HEADER_KEY = "occface"
+DIGEST_KEY = "occface_sha256"  # of card and tensors: the format itself has no checksum. Older files do without
 
 __all__ = [
     "FORMAT", "HEADER_KEY", "Card", "Preprocessing", "load_weights", "make_preprocessing", "normalisation",
@@ -28,9 +30,10 @@ __all__ = [
 
 
 def save_weights(path: Path, state: State, card: Card) -> None:
-    """Write a state dict and its card, whole or not at all."""
+    """Write a state dict and its card with a SHA-256 over both, whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    write_bytes(path, save(tensors, metadata={HEADER_KEY: encode_card(card)}))
+    header = encode_card(card)
+    write_bytes(path, save(tensors, metadata={HEADER_KEY: header, DIGEST_KEY: _digest(tensors, header)}))
 
 
 def load_weights(path: Path) -> tuple[torch.nn.Module, Card]:
@@ -69,6 +72,15 @@ def start_from(path: Path, network: torch.nn.Module, spec: NetworkSpec) -> None:
     network.load_state_dict(trained.state_dict())
 
 
+def _digest(state: State, header: str) -> str:
+    """Return the SHA-256 of a card and of all tensors with their names, types and shapes."""
+    digest = hashlib.sha256(header.encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def _read(path: Path) -> tuple[State, Card]:
     header = None
     if path.suffix == SAFETENSORS:
@@ -77,6 +89,8 @@ def _read(path: Path) -> tuple[State, Card]:
     else:
         state = read_state(path)
     if header is not None:
+        if metadata.get(DIGEST_KEY, "") not in ("", _digest(state, header)):
+            raise UserError(f"{path}: is not what was written (SHA-256); copy or train it again")
         return state, decode_card(path, header)
     entry = identify(path, read_registry())
     if entry is None:

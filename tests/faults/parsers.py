@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from common.checkpoint import load_state, save_state
+from common.checkpoint import load_state
 from common.config import Section, load_config
 from common.errors import UserError
 from common.image_io import image_size, read_image, read_label, read_mask, read_rgba
@@ -160,7 +160,13 @@ def _read_journal(folder: Path) -> None:
 
 def _packed_index() -> list[bytes]:
     array = {"file": "images.npy", "shape": [1, 2, 2, 3], "bytes": 140, "sha256": "0" * 64}
-    index = {"format": 1, "source_manifest_sha256": "0", "manifest_sha256": "0", "count": 1, "arrays": {"images": array}}
+    index = {
+        "format": 1,
+        "source_manifest_sha256": "0",
+        "manifest_sha256": "0",
+        "count": 1,
+        "arrays": {"images": array},
+    }
     return [json.dumps(index).encode()]
 
 
@@ -278,8 +284,7 @@ PARSERS: dict[str, Parser] = {
     "per_image": Parser(
         "p.csv", lambda: [b"id,face_iou,tp,fp,fn\na,0.5,1,1,9\n"], lambda folder: read_rows(folder / "p.csv")
     ),
-    "templates": Parser(
-        user_folder.KEYPOINTS, lambda: [b"mask.png: {view: frontal}\n"], _read_templates),
+    "templates": Parser(user_folder.KEYPOINTS, lambda: [b"mask.png: {view: frontal}\n"], _read_templates),
 }
 
 # What parsers meet seldom by chance: limits of numbers, deep nesting, names of other objects, ends of files.
