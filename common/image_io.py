@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import zlib
 from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ MAX_PIXELS = 128_000_000  # above the largest published photo (8192 x 8688), far
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, above which it warns, is lower
 # Where Pillow finds an orientation; without any of them, asking for it is a fifth of the time of a small mask.
 HOLDS_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LOSSY = frozenset({".jpg", ".jpeg", ".webp"})  # black and white are not quite so in these
 FEW_VALUES = 16  # a mask of more values has soft edges; one of fewer holds classes, or something else by mistake
 PNG_LEVEL = 1  # label maps shrink to a few kB at any level; level 1 is several times faster than the default
@@ -297,6 +299,8 @@ def _open(path: Path, max_pixels: int, shrink: int = 1) -> Image.Image:
                     "shrink the image first",
                     outcome="image_too_large",
                 )
+            if image.format == "PNG":
+                _check_png(path)
             factor = _whole_factor(image.size, shrink)
             if factor > 1:
                 image.draft(None, (image.width // factor, image.height // factor))
@@ -306,6 +310,18 @@ def _open(path: Path, max_pixels: int, shrink: int = 1) -> Image.Image:
             return image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error
+
+
+def _check_png(path: Path) -> None:
+    """Raise `ValueError` where a part of a PNG does not fit its checksum, which the decoder of pixels does not look at."""
+    with path.open("rb") as stream:
+        stream.seek(len(PNG_SIGNATURE))
+        kind = b""
+        while kind != b"IEND":
+            length, kind = int.from_bytes(stream.read(4), "big"), stream.read(4)
+            content, checksum = stream.read(length), stream.read(4)
+            if len(checksum) < 4 or zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
+                raise ValueError(f"its part {kind.decode(errors='replace')!r} does not fit its checksum")
 
 
 def _whole_factor(sides: tuple[int, int], shrink: int) -> int:

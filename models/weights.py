@@ -7,6 +7,7 @@ ours therefore needs no configuration beside it; for published files of others, 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from models.spec import NetworkSpec
 from models.state_files import SAFETENSORS, State, read_safetensors, read_state
 
 HEADER_KEY = "occface"
-DIGEST_KEY = "occface_sha256"  # of card and tensors: the format itself has no checksum. Older files do without
+DIGEST_KEY = "sha256"  # in the card, of its other entries and all tensors: the format has no checksum. Not in old files
 
 __all__ = [
     "FORMAT", "HEADER_KEY", "Card", "Preprocessing", "load_weights", "make_preprocessing", "normalisation",
@@ -33,7 +34,9 @@ def save_weights(path: Path, state: State, card: Card) -> None:
     """Write a state dict and its card with a SHA-256 over both, whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     header = encode_card(card)
-    write_bytes(path, save(tensors, metadata={HEADER_KEY: header, DIGEST_KEY: _digest(tensors, header)}))
+    sealed = json.dumps({**json.loads(header), DIGEST_KEY: _digest(tensors, header)}, sort_keys=True)
+    # One entry: the library writes several in an order that changes from run to run.
+    write_bytes(path, save(tensors, metadata={HEADER_KEY: sealed}))
 
 
 def load_weights(path: Path) -> tuple[torch.nn.Module, Card]:
@@ -89,9 +92,12 @@ def _read(path: Path) -> tuple[State, Card]:
     else:
         state = read_state(path)
     if header is not None:
-        if metadata.get(DIGEST_KEY, "") not in ("", _digest(state, header)):
+        card = decode_card(path, header)
+        content = json.loads(header)
+        digest = content.pop(DIGEST_KEY, None)
+        if digest is not None and digest != _digest(state, json.dumps(content, sort_keys=True)):
             raise UserError(f"{path}: is not what was written (SHA-256); copy or train it again")
-        return state, decode_card(path, header)
+        return state, card
     entry = identify(path, read_registry())
     if entry is None:
         raise UserError(
