@@ -313,7 +313,7 @@ def _open(path: Path, max_pixels: int, shrink: int = 1) -> Image.Image:
 
 
 def _check_png(path: Path) -> None:
-    """Raise `ValueError` where a part of a PNG does not fit its checksum, which the decoder of pixels does not look at."""
+    """Raise `ValueError` where a part of a PNG does not fit its checksum; decoders of pixels do not look."""
     with path.open("rb") as stream:
         stream.seek(len(PNG_SIGNATURE))
         kind = b""

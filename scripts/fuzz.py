@@ -64,7 +64,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         attack(sys.argv[2], sys.argv[3:])
         return
-    from tests.faults.parsers import PARSERS
+    from tests.faults.parsers import CRASHING_LIBRARIES, PARSERS
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("parsers", nargs="*", metavar="PARSER", help="default: all, see --list")
@@ -77,7 +77,7 @@ def main() -> None:
         print(*(f"unknown parser {name}; known:" for name in unknown), *PARSERS, sep="\n")
         sys.exit(2 if unknown else 0)
     total, findings = 0, []
-    for name in options.parsers or PARSERS:
+    for name in options.parsers or [name for name in PARSERS if name not in CRASHING_LIBRARIES]:
         tried, found = campaign(name, seconds=options.seconds, corpus=options.corpus.resolve())
         total, findings = total + tried, findings + found
         print(f"{name:16s} {tried:9d} inputs, {len(found)} findings", flush=True)
