@@ -14,6 +14,7 @@ from typing import Any
 from common.cli import add_config, parse, parser, print_dry_run
 from common.config import load_config
 from common.errors import UserError, exit_on_user_error
+from common.folder_lock import hold_folder
 from common.jobs import claim_folder
 from common.manifest import sha256
 from configs.schema import EvalJob, EvalSet
@@ -67,6 +68,19 @@ def main() -> None:
         print_dry_run(job, f"would score {job.weights or job.predictions} on {sizes} into {output}")
         return
     answers, own_threshold = open_model(job) if job.weights else open_predictions(job, test_sets)
+    with hold_folder(output, None):
+        score_sets(job, test_sets, answers, own_threshold=own_threshold, output=output)
+
+
+def score_sets(
+    job: EvalJob,
+    test_sets: dict[str, list[TestImage]],
+    answers: dict[str, Answers],
+    *,
+    own_threshold: float,
+    output: Path,
+) -> None:
+    """Score each set that is not scored already, and write table, summary and page into `output`."""
     for name in job.sets:
         claim_folder(output / name, claim_of(job, name))
     calibration = find_calibration(job, test_sets, answers, output=output)

@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from common.checkpoint import load_last_state, save_state
 from common.cli import add_config, parse, parser, print_dry_run
 from common.config import differing_keys, load_config, to_yaml
 from common.errors import UserError, exit_on_user_error
+from common.folder_lock import hold_folder
 from common.image_io import write_image
 from common.run_dir import append_bad_step, new_run_dir, open_run_dir, origin_of, rewind_metrics
 from common.run_log import Pace, RunLog
@@ -74,16 +76,23 @@ def main() -> None:
         fabric = start_fabric(config.train)
         run_dir = fabric.broadcast(run_dir)  # the clock in its name may differ between processes
         if options.seeds is None:
-            train(config, run_dir, fabric=fabric, faces=faces, held_out=held_out)
+            train_alone(config, run_dir, fabric=fabric, faces=faces, held_out=held_out)
             return
         scores = {}
         for seed in options.seeds:
             folder = run_dir / f"seed_{seed}"
             one = config.model_copy(update={"seed": seed, "run_dir": folder})
             fabric = start_fabric(config.train)  # anew: a gradient scaler would remember the seed before
-            scores[seed] = train(one, folder, fabric=fabric, faces=faces, held_out=held_out).best_face_iou
+            scores[seed] = train_alone(one, folder, fabric=fabric, faces=faces, held_out=held_out).best_face_iou
         if fabric.is_global_zero:
             print_seed_scores(write_seed_scores(run_dir, scores))
+
+
+def train_alone(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, held_out: FaceSet) -> Progress:
+    """Train, and meanwhile let no other run into the folder; loader processes write nothing and do not hold it."""
+    held = hold_folder(run_dir, None, with_children=False) if fabric.is_global_zero else nullcontext()
+    with held:
+        return train(config, run_dir, fabric=fabric, faces=faces, held_out=held_out)
 
 
 def train(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, held_out: FaceSet) -> Progress:

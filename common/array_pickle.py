@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,17 @@ def read_array_pickle(path: Path, *, max_bytes: int) -> Any:
         raise ValueError(f"is larger than {max_bytes} bytes")
     content = path.read_bytes()
     try:
+        _check_sizes(content)
         return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(f"a pickle may hold nothing but NumPy arrays ({type(error).__name__}: {error})") from error
+
+
+def _check_sizes(content: bytes) -> None:
+    """Raise `ValueError` where a pickle asks for more memory than its own length explains, before it gets any."""
+    for opcode, argument, _ in pickletools.genops(content):  # refuses texts and bytes that are longer than the file
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise ValueError(f"a list of {argument} objects in {len(content)} bytes")
 
 
 class _Array:

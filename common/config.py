@@ -24,6 +24,8 @@ from common.errors import UserError
 from common.image_io import write_bytes
 
 MAX_PARENTS = 16
+MAX_YAML_BYTES = 1_000_000
+MAX_YAML_NODES = 100_000  # with aliases written out; the largest file of this project has 500
 
 
 class ConfigError(UserError):
@@ -40,7 +42,7 @@ Schema = TypeVar("Schema", bound=Section)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without its surprises: numbers like 1e-3, only true/false as booleans, no duplicate keys."""
+    """Safe YAML without its surprises: numbers like 1e-3, only true/false as booleans, no duplicate keys, no tags."""
 
 
 _REPLACED_TAGS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
@@ -64,6 +66,10 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+_Loader.yaml_constructors = {
+    tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag in _PLAIN_TAGS
+}
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
@@ -78,13 +84,15 @@ def load_config(path: Path, schema: type[Schema], overrides: typing.Sequence[str
     Raises:
         ConfigError: a file cannot be read, or any key or value is wrong; the message lists all of them.
     """
-    merged = OmegaConf.create({})
-    for layer in [*_read_with_parents(path), *(_parse_override(text) for text in overrides)]:
-        merged = typing.cast(DictConfig, OmegaConf.merge(merged, layer))
+    layers = [*_read_with_parents(path), *(_parse_override(text) for text in overrides)]
     try:
+        merged = OmegaConf.create({})
+        for layer in layers:
+            merged = typing.cast(DictConfig, OmegaConf.merge(merged, layer))
         resolved = OmegaConf.to_container(merged, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{path}: {str(error).splitlines()[0]}; set the variable or override the key") from error
+    except (OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigError(f"{path}: {reason}; set the variable, or mend or override the key") from error
     return validate(resolved, schema, source=str(path))
 
 
@@ -155,7 +163,7 @@ def _read_with_parents(path: Path) -> list[dict[str, Any]]:
         if current.resolve() in seen or len(seen) > MAX_PARENTS:
             raise ConfigError(f"{path}: `base` goes in a circle through {current}")
         seen.append(current.resolve())
-        layer = _read_yaml(current)
+        layer = read_yaml(current)
         base = layer.pop("base", None)
         if base is not None and not isinstance(base, str):
             raise ConfigError(f"{current}: `base` names one file, found {base!r}")
@@ -164,14 +172,22 @@ def _read_with_parents(path: Path) -> list[dict[str, Any]]:
     return layers
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file of plain values: texts, numbers, lists and mappings.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else, tags of objects, more than `MAX_YAML_NODES`
+            values with its aliases written out, or a nesting that no configuration needs.
+    """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise ConfigError(f"{path}: is larger than {MAX_YAML_BYTES} bytes; no file of settings is")
+        content = _parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         known = sorted(str(file) for file in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         hint = f"; files there: {', '.join(known)}" if known else ""
         raise ConfigError(f"{path}: cannot be read ({error.strerror}){hint}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if content is None:
         return {}
@@ -180,12 +196,57 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def _parse_yaml(text: str) -> Any:
+    """Return the content of YAML text.
+
+    Raises:
+        yaml.YAMLError: it is no YAML of plain values, or too large or deep.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count_nodes(node, {})
+        return loader.construct_document(node)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested deeper than any configuration") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        # PyYAML's own answers to values that do not fit the tag before them, e.g. `!!bool maybe`.
+        raise yaml.YAMLError(f"a value does not fit its tag ({error})") from error
+    finally:
+        loader.dispose()
+
+
+def _count_nodes(node: yaml.Node, counts: dict[int, int]) -> int:
+    """Return how many nodes there are with aliases written out, each node once in `counts` by its identity.
+
+    Raises:
+        yaml.YAMLError: there are too many, or one contains itself.
+    """
+    if id(node) in counts:
+        if counts[id(node)] == 0:
+            raise yaml.YAMLError("an alias stands inside what it is an alias of")
+        return counts[id(node)]
+    counts[id(node)] = 0  # until it is counted
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        children = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    number = 1 + sum(_count_nodes(child, counts) for child in children)
+    if number > MAX_YAML_NODES:
+        raise yaml.YAMLError(f"it holds more than {MAX_YAML_NODES} values once its aliases are written out")
+    counts[id(node)] = number
+    return number
+
+
 def _parse_override(text: str) -> dict[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not all(key.split(".")):
         raise ConfigError(f"{text!r}: overrides look like key=value or section.key=value")
     try:
-        content: Any = yaml.load(value, Loader=_Loader)
+        content: Any = _parse_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"{text!r}: the value is not valid YAML: {error}") from error
     for part in reversed(key.split(".")):

@@ -30,6 +30,8 @@ PARENT_CHECK_S = 0.5
 MAX_CHUNK = 16
 KEPT_BYTES = 16_000_000  # above what one crop needs at once; the C library does not go beyond 32 MiB
 MAX_DEATHS_IN_A_ROW = 16
+CV2_NO_MEMORY = -4
+MORE_MEMORY = "run the same command again with fewer workers or on a larger machine, or leave this record out"
 
 
 class Record(Protocol):
@@ -92,6 +94,11 @@ def guarded(work: Work, record: Record) -> Row:
         return work(record)
     except RecordError as error:
         return {"id": record.id, "outcome": error.outcome, "reason": str(error)}
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != CV2_NO_MEMORY:
+            raise
+        reason = f"{record.id}: there was not enough memory for it; {MORE_MEMORY}"
+        return {"id": record.id, "outcome": "out_of_memory", "reason": reason}
 
 
 def attempt(work: Work, record: Record) -> Row | Fault:
@@ -116,7 +123,7 @@ def died_row(record: Record) -> Row:
         "id": record.id,
         "outcome": "worker_died",
         "reason": f"{record.id}: the process that worked on it was killed, also in another try, most often for want of "
-        "memory; run the same command again with fewer workers or on a larger machine, or leave this record out",
+        f"memory; {MORE_MEMORY}",
     }
 
 

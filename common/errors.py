@@ -10,6 +10,10 @@ from typing import ParamSpec
 
 Parameters = ParamSpec("Parameters")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of files and folders that may not be touched, or are something else than expected; and of a disk that fails.
+NOT_USABLE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO,
+)  # fmt: skip
 
 
 class UserError(Exception):
@@ -41,8 +45,16 @@ def disk_full_message(error: OSError, path: object) -> str:
     )
 
 
+def not_usable_message(error: OSError) -> str:
+    """Return what to tell about an error with one of the numbers in `NOT_USABLE`, which has the path."""
+    return (
+        f"{error.filename}: cannot be opened or written ({error.strerror}); see that the path is right and may be "
+        "written to, or name another place"
+    )
+
+
 def exit_on_user_error(main: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Return `main` such that a `UserError` or a full disk prints "error: ..." and exits 2.
+    """Return `main` such that a `UserError`, a full disk or a forbidden path prints "error: ..." and exits 2.
 
     All else keeps its traceback.
     """
@@ -55,9 +67,17 @@ def exit_on_user_error(main: Callable[Parameters, None]) -> Callable[Parameters,
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
         except OSError as error:
-            if error.errno not in DISK_FULL:
+            if error.errno in DISK_FULL:
+                told = disk_full_message(error, error.filename or "the output")
+            elif error.errno in NOT_USABLE and error.filename:
+                told = not_usable_message(error)
+            else:
                 raise
-            print(f"error: {disk_full_message(error, error.filename or 'the output')}", file=sys.stderr)
+            print(f"error: {told}", file=sys.stderr)
+            sys.exit(2)
+        except MemoryError:
+            print("error: the memory is full; run the same command again with fewer processes, threads or workers, or "
+                  "smaller batches: it goes on where it stopped", file=sys.stderr)  # fmt: skip
             sys.exit(2)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to go on", file=sys.stderr)

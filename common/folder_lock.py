@@ -24,19 +24,43 @@ LOCK_NAME = ".lock"
 PATIENCE_S = 3.0  # workers of a killed run hold its lock until they notice, within half a second
 
 
+_own: set[int] = set()  # locks that end with this very process, whatever its children do
+
+
+def _drop_own() -> None:
+    for lock in _own:
+        os.close(lock)
+    _own.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_own)
+
+
 @contextlib.contextmanager
-def hold_folder(folder: Path, shard: Shard | None) -> Iterator[bool]:
+def hold_folder(folder: Path, shard: Shard | None, *, with_children: bool = True) -> Iterator[bool]:
     """Hold the folder, or one shard of it, and yield whether no other run can be at work in it.
 
-    It is made if it is not there. On file systems without locks nothing is held and the answer is False.
+    It is made if it is not there, and removed again if it was left empty. On file systems without locks nothing is held
+    and the answer is False.
+
+    Args:
+        shard: the part that is worked on, None for all.
+        with_children: whether processes that are forked meanwhile hold it, too, as those must that write into it.
 
     Raises:
         UserError: another run holds it.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if shard is None:
-        with _hold(folder / LOCK_NAME, shared=False, told=str(folder)) as held:
-            yield held
+        try:
+            with _hold(folder / LOCK_NAME, shared=False, told=str(folder), with_children=with_children) as held:
+                yield held
+        finally:
+            if made:
+                with contextlib.suppress(OSError):  # it holds something
+                    folder.rmdir()
         return
     with (
         _hold(folder / LOCK_NAME, shared=True, told=str(folder)),
@@ -46,11 +70,13 @@ def hold_folder(folder: Path, shard: Shard | None) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _hold(path: Path, *, shared: bool, told: str) -> Iterator[bool]:
+def _hold(path: Path, *, shared: bool, told: str, with_children: bool = True) -> Iterator[bool]:
     lock = _acquire(path, shared=shared, told=told)
     if lock is None:
         yield False
         return
+    if not with_children:
+        _own.add(lock)
     try:
         if not shared:
             os.ftruncate(lock, 0)
@@ -59,6 +85,7 @@ def _hold(path: Path, *, shared: bool, told: str) -> Iterator[bool]:
     finally:
         if not shared:
             path.unlink(missing_ok=True)  # while it is held: nobody else can be between opening and locking it
+        _own.discard(lock)
         os.close(lock)
 
 

@@ -104,6 +104,8 @@ def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.I
                     "shrink the image first",
                     outcome="image_too_large",
                 )
+            if image.format == "PNG":
+                _check_png(file.content)
             factor = _whole_factor(image.size, shrink)
             if factor > 1:
                 image.draft(None, (image.width // factor, image.height // factor))
@@ -113,6 +115,17 @@ def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.I
             return image
     except DAMAGE as error:
         raise unreadable(file.path, error) from error
+
+
+def _check_png(content: bytes) -> None:
+    """Raise `ValueError` where a part of a PNG does not fit its checksum; decoders of pixels do not look."""
+    at, kind = len(PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
+        end = at + 8 + length
+        if len(content) < end + 4 or zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4]):
+            raise ValueError(f"its part {kind.decode(errors='replace')!r} does not fit its checksum")
+        at = end + 4
 
 
 def _whole_factor(sides: tuple[int, int], shrink: int) -> int:

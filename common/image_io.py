@@ -178,7 +178,8 @@ def _with_palette(png: bytes, palette: Image8) -> bytes:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to a temporary name in the same folder and rename it, so that no half file is ever seen."""
     # Not by process number alone: processes of two machines may write the same file on a shared file system.
-    partial = path.with_name(f".{path.name[-200:]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+    shown = os.fsdecode(os.fsencode(path.name)[-200:])  # file systems count the bytes of a name, mostly up to 255
+    partial = path.with_name(f".{shown}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
         with _open_new(partial) as stream:
             stream.write(content)

@@ -7,14 +7,13 @@ job takes their rows over and removes them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from common.engines import Record
-from common.manifest import FILE_NAME, Row, encode_row, is_whole
+from common.manifest import FILE_NAME, Row, decode_row, is_as_written, is_whole, seal_row, unseal_row
 from common.shards import Shard
 
 JOURNAL_NAME = "journal.jsonl"
@@ -37,7 +36,7 @@ def append_rows(path: Path, rows: Iterable[Row]) -> dict[str, Row]:
         journal.write("\n" if torn else "")  # a kill may have left half a line, which must not swallow the next
         journal.flush()
         for row in rows:
-            journal.write(encode_row(row) + "\n")
+            journal.write(seal_row(row) + "\n")
             journal.flush()
             done[row["id"]] = row
     return done
@@ -64,13 +63,17 @@ def whole_rows(
 
 def _samples_of_earlier_runs(folder: Path, ids: set[str]) -> list[Row]:
     found: dict[str, Row] = {}
-    for path in (folder / FILE_NAME, *_parts(folder, FILE_NAME), folder / JOURNAL_NAME, *_parts(folder, JOURNAL_NAME)):
+    whole = folder / FILE_NAME
+    readers: dict[Path, Callable[[str], Row | None]] = {}
+    if whole.exists() and is_as_written(folder):
+        readers[whole] = decode_row
+    for name in (FILE_NAME, JOURNAL_NAME):
+        readers |= dict.fromkeys(_parts(folder, name), unseal_row)
+    readers[folder / JOURNAL_NAME] = unseal_row
+    for path, read in readers.items():
         for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a journal may end in half a line when the power went; that record is done again
-            if isinstance(row, dict) and row.get("id") in ids and row.get("outcome") == "ok":
+            row = read(line)  # a journal may end in half a line when the power went; that record is done again
+            if row is not None and row["id"] in ids and row["outcome"] == "ok":
                 found[row["id"]] = row
     return list(found.values())
 

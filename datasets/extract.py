@@ -7,6 +7,7 @@ through the standard library's own filters, and is renamed when it is whole.
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import tarfile
@@ -26,7 +27,7 @@ EXAMPLES = """  python -m datasets extract RealOcc.zip data/RealOcc
 SPARE_SHARE = 0.05  # of the disk's free space that stays free
 SHOWN = 8
 ENCRYPTED = 0x1  # bit of a zip member's flags
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
 
 
 class Member(NamedTuple):
@@ -131,10 +132,13 @@ def _list(archive: Path) -> list[Member]:
 def _kind(archive: Path) -> str:
     if not archive.is_file():
         raise UserError(f"{archive}: expected an archive, found {'a folder' if archive.is_dir() else 'nothing'}")
-    if zipfile.is_zipfile(archive):
-        return "zip"
-    if tarfile.is_tarfile(archive):
-        return "tar"
+    try:
+        if zipfile.is_zipfile(archive):
+            return "zip"
+        if tarfile.is_tarfile(archive):
+            return "tar"
+    except DAMAGED as error:
+        raise UserError(f"{archive}: is damaged ({error}); download it again") from error
     hint = f"; unpack it with `7z x {archive}`" if archive.suffix.lower() in (".7z", ".rar") else ""
     raise UserError(f"{archive}: is neither a zip nor a tar archive{hint}")
 

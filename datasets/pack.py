@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,14 +21,25 @@ import numpy as np
 from tqdm import tqdm
 
 from common.errors import UserError
+from common.folder_lock import hold_folder
 from common.image_io import image_size, write_bytes
 from common.manifest import FILE_NAME, Row, is_whole, read_samples, sha256, write_manifest
 from configs.schema import PreparedSet
-from datasets.packed import ARRAY_NAMES, FORMAT, INDEX_NAME, is_packed, read_index
+from datasets.packed import (
+    ARRAY_NAMES,
+    CHECKSUMS_NAME,
+    FORMAT,
+    INDEX_NAME,
+    PackedArray,
+    is_packed,
+    read_index,
+    row_checksums,
+)
 from datasets.prepared import FaceRecord, build_face_set
 
 PROGRESS_NAME = "progress.json"
 BLOCK_BYTES = 64_000_000  # of images between two flushes, and in memory at a time
+READ_BYTES = 1 << 20
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -38,14 +50,25 @@ def pack(prepared: Path, out: Path, *, threads: int = 1) -> bool:
         UserError: the images differ in size, a file is damaged, the disk is too small, or `out` holds something else.
     """
     source = sha256(prepared / FILE_NAME) if (prepared / FILE_NAME).is_file() else ""
-    if is_packed(out):
-        if read_index(out)["source_manifest_sha256"] == source:
-            return False
+    if _is_done(out, source):
+        return False
+    with hold_folder(out, None):
+        if not _is_done(out, source):
+            _pack(prepared, out, source=source, threads=threads)
+    return True
+
+
+def _is_done(out: Path, source: str) -> bool:
+    if is_packed(out) and read_index(out).source_manifest_sha256 != source:
         raise UserError(f"{out}: holds another set, or this one before it was changed; remove it or choose another")
+    return is_packed(out)
+
+
+def _pack(prepared: Path, out: Path, *, source: str, threads: int) -> None:
     rows = read_samples(prepared)
     records = build_face_set({"": PreparedSet(prepared=prepared)}).records
     shapes = array_shapes(rows, image_size(records[0].image))
-    done = _rows_done(out, source=source, shapes=shapes)
+    done, checksums = _rows_done(out, source=source, shapes=shapes)
     _check_space(out, shapes, done=done)
     with ExitStack() as stack, tqdm(total=len(rows), initial=done, unit="face", desc="pack") as bar:
         files = {name: stack.enter_context(_continue(out, name, shape, done=done)) for name, shape in shapes.items()}
@@ -55,10 +78,11 @@ def pack(prepared: Path, out: Path, *, threads: int = 1) -> bool:
             for contents in pool.map(lambda job: _read(*job), chosen):
                 for name, content in contents.items():
                     files[name].write(content)
-            _flush(out, files, {"source": source, "shapes": _as_lists(shapes), "rows": block.stop})
+                    checksums[name] = zlib.crc32(content, checksums[name])
+            written = {"rows": block.stop, "crc32": checksums}
+            _flush(out, files, {"source": source, "shapes": _as_lists(shapes), **written})
             bar.update(len(block))
     _finish(out, rows, shapes, source=source)
-    return True
 
 
 def array_shapes(rows: Sequence[Row], size: tuple[int, int]) -> Shapes:
@@ -103,16 +127,31 @@ def _blocks(start: int, stop: int, shapes: Shapes) -> Iterator[range]:
         yield range(first, min(first + step, stop))
 
 
-def _rows_done(out: Path, *, source: str, shapes: Shapes) -> int:
-    """Return how many rows a stopped run left behind, 0 where it packed something else."""
+def _rows_done(out: Path, *, source: str, shapes: Shapes) -> tuple[int, dict[str, int]]:
+    """Return how many rows a stopped run left behind, and the CRC-32 of those bytes of each array.
+
+    Nothing counts where it packed something else, or where the bytes are no longer those that it wrote.
+    """
+    nothing = 0, dict.fromkeys(shapes, 0)
     try:
         progress = json.loads((out / PROGRESS_NAME).read_text(encoding="utf-8"))
-        fits = (progress["source"], progress["shapes"]) == (source, _as_lists(shapes))
-        ends = [_header_bytes(shape) + progress["rows"] * int(np.prod(shape[1:])) for shape in shapes.values()]
-        whole = all(_partial(out, name).stat().st_size >= end for name, end in zip(shapes, ends, strict=True))
-        return int(progress["rows"]) if fits and whole else 0
+        if (progress["source"], progress["shapes"]) != (source, _as_lists(shapes)):
+            return nothing
+        rows = int(progress["rows"])
+        found = {name: _checksum(_partial(out, name), shape, rows=rows) for name, shape in shapes.items()}
+        return (rows, found) if found == progress["crc32"] else nothing
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return nothing
+
+
+def _checksum(path: Path, shape: tuple[int, ...], *, rows: int) -> int:
+    """Return the CRC-32 of the first `rows` rows of an unfinished array."""
+    left, checksum = rows * int(np.prod(shape[1:])), 0
+    with path.open("rb") as stream:
+        stream.seek(_header_bytes(shape))
+        while left > 0 and (part := stream.read(min(left, READ_BYTES))):
+            checksum, left = zlib.crc32(part, checksum), left - len(part)
+    return checksum
 
 
 def _continue(out: Path, name: str, shape: tuple[int, ...], *, done: int) -> BinaryIO:
@@ -136,17 +175,23 @@ def _flush(out: Path, files: dict[str, BinaryIO], progress: dict[str, Any]) -> N
 
 def _finish(out: Path, rows: Sequence[Row], shapes: Shapes, *, source: str) -> None:
     """Give the arrays their names, the index last."""
-    arrays = {}
+    arrays, checksums = {}, []
     for name, shape in shapes.items():
         path = out / f"{name}.npy"
         if _partial(out, name).exists():
             _partial(out, name).replace(path)
-        entry = {"file": path.name, "shape": list(shape), "bytes": path.stat().st_size, "sha256": sha256(path)}
-        arrays[name] = entry
+        array = PackedArray(path, shape, path.stat().st_size, sha256(path))
+        arrays[name] = {
+            "file": path.name, "shape": list(shape), "bytes": array.file_bytes, "sha256": array.sha256
+        }  # fmt: skip
+        checksums.append(row_checksums(array))
+    stream = io.BytesIO()
+    np.save(stream, np.stack(checksums, axis=1))
+    write_bytes(out / CHECKSUMS_NAME, stream.getvalue())
     manifest = write_manifest(out, rows)
     index = {
         "format": FORMAT, "source_manifest_sha256": source, "manifest_sha256": sha256(manifest), "count": len(rows),
-        "crop": rows[0]["crop"], "arrays": arrays,
+        "crop": rows[0]["crop"], "arrays": arrays, "checksums_sha256": sha256(out / CHECKSUMS_NAME),
     }  # fmt: skip
     write_bytes(out / INDEX_NAME, (json.dumps(index, indent=2) + "\n").encode())
     (out / PROGRESS_NAME).unlink(missing_ok=True)

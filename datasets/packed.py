@@ -4,6 +4,7 @@ OUT/index.json       what the arrays hold and their SHA-256; written last: a fol
 OUT/manifest.jsonl   the rows of the samples, in the order of the arrays
 OUT/images.npy       (N, H, W, 3) uint8 RGB
 OUT/labels.npy       (N, H, W) uint8 class ids   [OUT/parts.npy   OUT/hidden.npy]
+OUT/checksums.npy    (N, arrays) uint32 CRC-32 of each row of each array, checked whenever a row is read
 
 The arrays are plain .npy files. A set of 256 px takes 0.26 MB a face; the operating system keeps in memory what fits.
 """
@@ -11,20 +12,21 @@ The arrays are plain .npy files. A set of 256 px takes 0.26 MB a face; the opera
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import UserError
-from common.manifest import FILE_NAME, read_manifest, sha256
+from common.errors import RecordError, UserError
+from common.manifest import FILE_NAME, is_inside, read_manifest, sha256
 
 Image8 = NDArray[np.uint8]
-INDEX_NAME = "index.json"
+INDEX_NAME, CHECKSUMS_NAME = "index.json", "checksums.npy"
 FORMAT = 1
 ARRAY_NAMES = {"image": "images", "label": "labels", "parts": "parts", "hidden": "hidden"}  # of the manifest's files
 
@@ -55,6 +57,22 @@ class PackedArray:
         return {name: value for name, value in self.__dict__.items() if name != "pixels"}
 
 
+class Index(NamedTuple):
+    """What `index.json` says.
+
+    Attributes:
+        source_manifest_sha256: of the manifest of the folder that was packed.
+        manifest_sha256: of the packed folder's own.
+        arrays: by name, in the order of the checksums' columns.
+        checksums_sha256: of `checksums.npy`; None in folders that older versions wrote.
+    """
+
+    source_manifest_sha256: str
+    manifest_sha256: str
+    arrays: dict[str, PackedArray]
+    checksums_sha256: str | None
+
+
 @dataclass(frozen=True)
 class Packed:
     """A packed folder, opened.
@@ -63,15 +81,27 @@ class Packed:
         folder: where it lies.
         arrays: by name: images, labels, and where the set has them parts and hidden.
         rows: id -> place in the arrays.
+        checksums: CRC-32 of each row, (N,) by name of the array; none in folders that older versions wrote.
     """
 
     folder: Path
     arrays: dict[str, PackedArray]
     rows: dict[str, int] = field(repr=False)
+    checksums: dict[str, NDArray[np.uint32]] = field(default_factory=dict, repr=False)
 
     def read(self, name: str, row: int) -> Image8:
-        """Return one image or label map, copied out of the array `name`."""
-        return np.array(self.arrays[name].pixels[row])
+        """Return one image or label map, copied out of the array `name`.
+
+        Raises:
+            RecordError: it is not what was packed (outcome "damaged_file").
+        """
+        pixels = np.array(self.arrays[name].pixels[row])
+        if name in self.checksums and zlib.crc32(pixels.data) != self.checksums[name][row]:
+            path = self.arrays[name].path
+            raise RecordError(
+                f"{path}: row {row} is not what was packed (CRC-32); {_again(self.folder)}", outcome="damaged_file"
+            )
+        return pixels
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,15 +121,12 @@ def open_packed(folder: Path) -> Packed:
         UserError: something of it is missing, damaged, or of another version.
     """
     index = read_index(folder)
-    if sha256(folder / FILE_NAME) != index["manifest_sha256"]:
+    if not (folder / FILE_NAME).is_file() or sha256(folder / FILE_NAME) != index.manifest_sha256:
         raise UserError(f"{folder / FILE_NAME}: is not the manifest that was packed; {_again(folder)}")
-    arrays = {
-        name: PackedArray(folder / entry["file"], tuple(entry["shape"]), entry["bytes"], entry["sha256"])
-        for name, entry in index["arrays"].items()
-    }
-    for array in arrays.values():
+    for array in index.arrays.values():
         open_array(array)
-    return Packed(folder, arrays, {row["id"]: place for place, row in enumerate(read_manifest(folder))})
+    rows = {row["id"]: place for place, row in enumerate(read_manifest(folder))}
+    return Packed(folder, index.arrays, rows, _read_checksums(folder, index))
 
 
 def open_array(array: PackedArray) -> Image8:
@@ -134,21 +161,48 @@ def verify_packed(folder: Path, *, tell: Callable[[str], object] = print) -> Non
     tell(f"{folder}: {len(arrays)} arrays are whole")
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> Index:
     """Return the content of `index.json`.
 
     Raises:
-        UserError: it cannot be read, or is of another version.
+        UserError: it cannot be read, is of another version, or names a file outside the folder.
     """
     path = folder / INDEX_NAME
     try:
-        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = index["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format"]
+        if version != FORMAT:
+            raise UserError(f"{path}: is of format {version}, this version reads {FORMAT}; {_again(folder)}")
+        arrays = {str(name): _array_of(folder, entry) for name, entry in content["arrays"].items()}
+        if "images" not in arrays or not arrays.keys() <= set(ARRAY_NAMES.values()):
+            raise ValueError(f"arrays {', '.join(arrays)}")
+        checksums = content.get("checksums_sha256")
+        return Index(str(content["source_manifest_sha256"]), str(content["manifest_sha256"]), arrays, checksums)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error!r}); {_again(folder)}") from error
-    if version != FORMAT:
-        raise UserError(f"{path}: is of format {version}, this version reads {FORMAT}; {_again(folder)}")
-    return index
+
+
+def row_checksums(array: PackedArray) -> NDArray[np.uint32]:
+    """Return the CRC-32 of each row of an array, (N,)."""
+    return np.array([zlib.crc32(np.ascontiguousarray(row).data) for row in array.pixels], np.uint32)
+
+
+def _array_of(folder: Path, entry: dict[str, Any]) -> PackedArray:
+    name, shape, size, digest = (entry[key] for key in ("file", "shape", "bytes", "sha256"))
+    if not isinstance(name, str) or not is_inside(name) or not all(isinstance(side, int) for side in shape):
+        raise ValueError(f"file {name!r} of shape {shape!r}")
+    return PackedArray(folder / name, tuple(shape), int(size), str(digest))
+
+
+def _read_checksums(folder: Path, index: Index) -> dict[str, NDArray[np.uint32]]:
+    """Return the CRC-32 of each row by name of the array; {} where the folder was written without."""
+    path = folder / CHECKSUMS_NAME
+    if index.checksums_sha256 is None:
+        return {}
+    if not path.is_file() or sha256(path) != index.checksums_sha256:
+        raise UserError(f"{path}: is missing or not what was written (SHA-256); {_again(folder)}")
+    columns = np.load(path, allow_pickle=False)
+    return {name: columns[:, number] for number, name in enumerate(index.arrays)}
 
 
 def _again(folder: Path) -> str:

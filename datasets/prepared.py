@@ -8,8 +8,8 @@ or the same packed into arrays by `python -m datasets pack`, see `datasets.packe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from common.errors import RecordError, UserError
 from common.image_io import image_size, read_image, read_label
 from common.labels import PART_NAMES
-from common.manifest import FILE_NAME, Row, read_samples, sha256
+from common.manifest import FILE_NAME, ManifestError, Row, check_file, read_samples, sha256
 from configs.schema import PreparedSet
-from datasets.packed import Packed, is_packed, open_packed
+from datasets.packed import ARRAY_NAMES, Packed, is_packed, open_packed
 
 Image8 = NDArray[np.uint8]
 TEST_SPLIT = "test"
@@ -65,6 +65,7 @@ class FaceRecord:
         subject: person or photo, for checks of splits.
         full_known: whether it is known what the face would be without its occluder.
         landmarks: (68, 2) points of the crop as nested tuples, None where the manifest has none.
+        sha256: of each file by its name in the manifest's `files`; content that has changed is refused.
         packed: arrays that hold the files' content at `row`, None where the files themselves are there.
         row: place in `packed`.
     """
@@ -78,6 +79,7 @@ class FaceRecord:
     subject: str
     landmarks: tuple[tuple[float, float], ...] | None = None
     full_known: bool = True
+    sha256: Mapping[str, str] = field(default_factory=dict, repr=False)
     packed: Packed | None = None
     row: int = 0
 
@@ -85,19 +87,22 @@ class FaceRecord:
         """Return image and label maps.
 
         Raises:
-            RecordError: a file is damaged, the sizes differ, or there are ids that no part has.
+            RecordError: a file is damaged or has changed, the sizes differ, or there are ids that no part has.
         """
         stored = Stored(
-            image=self._pixels("images", self.image, read_image),
-            label=self._pixels("labels", self.label, read_label),
+            image=self._pixels("image", self.image, read_image),
+            label=self._pixels("label", self.label, read_label),
             parts=None if self.parts is None else self._pixels("parts", self.parts, read_label),
             hidden=None if self.hidden is None else self._pixels("hidden", self.hidden, read_label),
         )
         _check_stored(stored, self)
         return stored
 
-    def _pixels(self, name: str, path: Path, read: Callable[[Path], Image8]) -> Image8:
-        return read(path) if self.packed is None else self.packed.read(name, self.row)
+    def _pixels(self, kind: str, path: Path, read: Callable[[Path], Image8]) -> Image8:
+        if self.packed is not None:
+            return self.packed.read(ARRAY_NAMES[kind], self.row)
+        check_file(path, self.sha256.get(kind))
+        return read(path)
 
     def side_px(self) -> int:
         """Return the longer side of the image."""
@@ -141,10 +146,16 @@ def build_face_set(sections: dict[str, PreparedSet], *, judges: bool = False) ->
         rows = read_samples(section.prepared, split=section.split)[: section.limit]
         if judges:
             _check_judge(section.prepared, rows)
-        crops[name] = Crop(**rows[0]["crop"])
         manifests[str(section.prepared / FILE_NAME)] = sha256(section.prepared / FILE_NAME)
         packed = open_packed(section.prepared) if is_packed(section.prepared) else None
-        records += [_record(name, section, row, packed) for row in rows]
+        try:
+            crops[name] = Crop(**rows[0]["crop"])
+            records += [_record(name, section, row, packed) for row in rows]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ManifestError(
+                f"{section.prepared / FILE_NAME}: a row lacks what `python -m face_align` writes, or holds something "
+                f"else ({error!r}); run the command that prepared the folder again"
+            ) from error
     files = [path for record in records if record.packed is None for path in (record.image, record.label)]
     missing = [str(path) for path in files if not path.exists()]
     if missing:
@@ -169,6 +180,7 @@ def _record(name: str, section: PreparedSet, row: Row, packed: Packed | None) ->
         subject=str(row["subject"]),
         landmarks=_landmarks(row),
         full_known=bool(row.get("full_known", True)),
+        sha256=row.get("sha256", {}),
         packed=packed,
         row=0 if packed is None else packed.rows[row["id"]],
     )

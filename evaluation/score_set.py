@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common.errors import UserError
-from common.image_io import write_image
+from common.image_io import write_bytes, write_image
+from common.manifest import sha256
 from evaluation.calibration import (
     Calibration,
     LogitHistogram,
@@ -31,6 +32,7 @@ from evaluation.scores import FORMAT, SetScorer, Summary, write_per_image, write
 from evaluation.worst_cases import Case, draw_worst_cases
 
 SHEET = "worst_cases.jpg"
+DIGESTS = "scores.sha256"
 
 
 class Answer(NamedTuple):
@@ -128,7 +130,8 @@ def score_set(
     if worst:
         cases = (_case(answer, rule) for answer in again(worst))
         write_image(output / SHEET, draw_worst_cases(cases), quality=90)
-    write_summary(output / "summary.json", summary)  # the last: a set without it is scored again
+    write_summary(output / "summary.json", summary)
+    _seal(output)  # the last: a set without it is scored again
     return summary
 
 
@@ -169,12 +172,30 @@ def read_finished(output: Path, *, expected: Summary) -> Summary | None:
         expected: entries that must be equal: what the scores depend on.
     """
     try:
-        summary: Summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary: Any = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(summary, dict):
         return None
     same = all(summary.get(key) == value for key, value in ({"format": FORMAT} | expected).items())
-    files = [output / "per_image.csv", *([output / SHEET] if expected.get("worst_cases") else [])]
-    return summary if same and all(path.is_file() for path in files) else None
+    return summary if same and _is_sealed(output, sheet=bool(expected.get("worst_cases"))) else None
+
+
+def _seal(output: Path) -> None:
+    """Write the SHA-256 of what was found, as `sha256sum -c` reads it."""
+    write_bytes(output / DIGESTS, _digests(output).encode())
+
+
+def _is_sealed(output: Path, *, sheet: bool) -> bool:
+    """Return whether the files of a set are as they were written."""
+    if not (output / DIGESTS).is_file() or (sheet and not (output / SHEET).is_file()):
+        return False
+    return (output / DIGESTS).read_bytes() == _digests(output).encode()
+
+
+def _digests(output: Path) -> str:
+    files = [output / name for name in ("per_image.csv", "summary.json", SHEET)]
+    return "".join(f"{sha256(path)}  {path.name}\n" for path in files if path.is_file())
 
 
 def _refuse_calibration_set(name: str, set_sha256: str, calibration: Calibration | None, *, role: str) -> None:

@@ -12,7 +12,7 @@ from common.errors import DISK_FULL, UserError
 from common.folder_lock import hold_folder
 from common.image_io import write_bytes
 from common.journal import remove_partials
-from common.manifest import Row, encode_row, is_whole, sha256
+from common.manifest import Row, is_whole, seal_row, sha256, unseal_row
 from common.photo_list import Photo
 
 SETTINGS_NAME = "infer.json"
@@ -27,7 +27,9 @@ class Rows(Mapping[str, Row]):
         self._lines: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> Row:
-        return json.loads(self._lines[name])
+        row = unseal_row(self._lines[name])
+        assert row is not None  # sealed by `add`
+        return row
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lines)
@@ -37,7 +39,7 @@ class Rows(Mapping[str, Row]):
 
     def add(self, row: Row) -> str:
         """Keep a row, in place of an earlier one of the same photo, and return its line."""
-        line = encode_row(row)
+        line = seal_row(row)
         self._lines[row["id"]] = line
         return line
 
@@ -142,10 +144,7 @@ def _read_rows(path: Path) -> Rows:
     rows = Rows()
     # Not `splitlines`: it also splits at line separators that JSON leaves inside texts.
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # a crash may leave half a line; that photo is done again
-        if isinstance(row, dict) and isinstance(row.get("id"), str):
+        row = unseal_row(line)  # a crash may leave half a line; that photo is done again
+        if row is not None:
             rows.add(row)
     return rows

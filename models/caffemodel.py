@@ -45,7 +45,7 @@ def read_caffemodel(path: Path) -> Blobs:
         raise UserError(f"{path}: no such .caffemodel file")
     try:
         layers = layers_of(memoryview(path.read_bytes()))
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: is no whole .caffemodel ({error}; {path.stat().st_size} bytes); fetch or copy it again"
         ) from error
@@ -58,7 +58,7 @@ def layers_of(message: memoryview) -> Blobs:
     """Return the blobs of each layer of a NetParameter that has some, old form or new.
 
     Raises:
-        ValueError, IndexError: see `fields_of`.
+        ValueError, IndexError, OverflowError: see `fields_of`; or the sizes of a blob do not fit its numbers.
     """
     layers: Blobs = {}
     for field in fields_of(message):
@@ -106,7 +106,11 @@ def fcn8s_state(layers: Mapping[str, list[NDArray[np.float32]]]) -> tuple[dict[s
         raise UserError(f"no layer score_fr; found: {', '.join(layers)}. Name it with --rename FOUND=score_fr")
     if "fc7" not in layers:
         raise UserError(f"no layer fc7; found: {', '.join(layers)}")
-    network = FCN8s(layers["score_fr"][0].shape[0], deep_width=layers["fc7"][-1].size)
+    deep_width = layers["fc7"][-1].size
+    if max(blob.size for blob in layers["fc7"]) != deep_width**2:  # before a network of any size is built for it
+        shapes = [blob.shape for blob in layers["fc7"]]
+        raise UserError(f"fc7: expected a square of weights and a bias of its side, found {shapes}")
+    network = FCN8s(layers["score_fr"][0].shape[0], deep_width=deep_width)
     state, used, problems = network.state_dict(), set[str](), []
     for key, own in state.items():
         layer, part = key.removeprefix("encoder.").rsplit(".", 1)
@@ -147,7 +151,7 @@ def _blob(message: memoryview) -> NDArray[np.float32]:
         elif field.number == SHAPE and isinstance(field.value, memoryview):
             shape = _dimensions(field.value)
     values = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
-    return values.reshape(shape if shape is not None else list(old_shape.values()))
+    return values.reshape(shape or list(old_shape.values()))
 
 
 def _dimensions(message: memoryview) -> list[int]:
@@ -169,6 +173,8 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return a number of seven bits a byte, the lowest first, and where the next field begins."""
     value, shift = 0, 0
     while True:
+        if shift > 63:
+            raise ValueError(f"a number of more than 64 bits before byte {at}")
         byte = message[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from common.errors import UserError
 from models.spec import NetworkSpec
@@ -72,6 +73,9 @@ class Card:
     origin: dict[str, Any] = field(default_factory=dict)
 
 
+CARD_KEYS = tuple(entry.name for entry in fields(Card))
+
+
 def normalisation(name: str) -> tuple[Triple, Triple]:
     """Return mean and standard deviation of "imagenet" or "none", of RGB in [0, 1].
 
@@ -112,21 +116,19 @@ def decode_card(path: Path, header: str) -> Card:
         content = json.loads(header)
         if not 1 <= content["format"] <= FORMAT:
             raise UserError(f"{path}: is of format {content['format']}, this version reads {FORMAT}; update the code")
-        network, preprocessing = _with_tuples(content["network"]), _with_tuples(content["preprocessing"])
-        return Card(
-            network=NetworkSpec(**network),
-            preprocessing=Preprocessing(**{**preprocessing, "size": int(preprocessing["size"])}),
-            threshold=float(content["threshold"]),
-            origin=content["origin"],
-        )
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        card = TypeAdapter(Card).validate_json(json.dumps({key: content[key] for key in CARD_KEYS}))
+        known = asdict(card)
+        unknown = [key for part in ("network", "preprocessing") for key in content[part].keys() - known[part].keys()]
+        if unknown:
+            raise ValueError(f"unknown keys {unknown}")
+        if not 0 < card.threshold < 1 or card.preprocessing.size < 1 or not card.network.outputs:
+            raise ValueError("a threshold in (0, 1), a size above 0 and an output are needed")
+        return card
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).replace("\n", "; ") or type(error).__name__
         raise UserError(
-            f"{path}: the card in its header is damaged ({error!r}); copy or train the file again"
+            f"{path}: the card in its header is damaged ({reason}); copy or train the file again"
         ) from error
-
-
-def _with_tuples(content: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def _first_fields(spec: NetworkSpec) -> NetworkSpec:

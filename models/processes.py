@@ -164,6 +164,11 @@ def explained_failures() -> Iterator[None]:
             "process and pass, or size"
         ) from error
     except RuntimeError as error:
+        if str(error).startswith("DataLoader worker"):
+            raise UserError(
+                f"a loader process was killed, most often for want of memory ({str(error).splitlines()[0]}); lower "
+                "train.workers or train.batch_size, and run the same command again: it goes on from the last state"
+            ) from error
         lost = isinstance(error, torch.distributed.DistError) or any(sign in str(error).lower() for sign in LOST_PEER)
         if not (torch.distributed.is_available() and torch.distributed.is_initialized() and lost):
             raise

@@ -9,10 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field
 
-from common.config import Section, validate
+from common.config import Section, read_yaml, validate
 from common.errors import DISK_FULL, UserError
 from common.manifest import sha256
 from configs.schema.network import ModelSection, Normalisation
@@ -70,9 +69,9 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
     """Return the published files by name.
 
     Raises:
-        UserError: the file has unknown keys or wrong values.
+        UserError: the file is no YAML, or has unknown keys or wrong values.
     """
-    content = {"entries": yaml.safe_load(path.read_text(encoding="utf-8"))}
+    content = {"entries": read_yaml(path)}
     return validate(content, Registry, source=str(path)).entries
 
 

@@ -6,6 +6,8 @@ ours therefore needs no configuration beside it; for published files of others, 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from models.spec import NetworkSpec
 from models.state_files import SAFETENSORS, State, read_safetensors, read_state
 
 HEADER_KEY = "occface"
+DIGEST_KEY = "sha256"  # in the card, of its other entries and all tensors: the format has no checksum. Not in old files
 
 __all__ = [
     "FORMAT", "HEADER_KEY", "Card", "Preprocessing", "load_weights", "make_preprocessing", "normalisation",
@@ -28,9 +31,12 @@ __all__ = [
 
 
 def save_weights(path: Path, state: State, card: Card) -> None:
-    """Write a state dict and its card, whole or not at all."""
+    """Write a state dict and its card with a SHA-256 over both, whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    write_bytes(path, save(tensors, metadata={HEADER_KEY: encode_card(card)}))
+    header = encode_card(card)
+    sealed = json.dumps({**json.loads(header), DIGEST_KEY: _digest(tensors, header)}, sort_keys=True)
+    # One entry: the library writes several in an order that changes from run to run.
+    write_bytes(path, save(tensors, metadata={HEADER_KEY: sealed}))
 
 
 def load_weights(path: Path) -> tuple[torch.nn.Module, Card]:
@@ -69,6 +75,15 @@ def start_from(path: Path, network: torch.nn.Module, spec: NetworkSpec) -> None:
     network.load_state_dict(trained.state_dict())
 
 
+def _digest(state: State, header: str) -> str:
+    """Return the SHA-256 of a card and of all tensors with their names, types and shapes."""
+    digest = hashlib.sha256(header.encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def _read(path: Path) -> tuple[State, Card]:
     header = None
     if path.suffix == SAFETENSORS:
@@ -77,7 +92,12 @@ def _read(path: Path) -> tuple[State, Card]:
     else:
         state = read_state(path)
     if header is not None:
-        return state, decode_card(path, header)
+        card = decode_card(path, header)
+        content = json.loads(header)
+        digest = content.pop(DIGEST_KEY, None)
+        if digest is not None and digest != _digest(state, json.dumps(content, sort_keys=True)):
+            raise UserError(f"{path}: is not what was written (SHA-256); copy or train it again")
+        return state, card
     entry = identify(path, read_registry())
     if entry is None:
         raise UserError(

@@ -19,7 +19,7 @@ from common.image_io import (
     write_zero_one,
 )
 from common.labels import FacePolicy, still_visible_mask
-from common.manifest import Row, read_samples, sha256
+from common.manifest import Row, check_file, read_samples, sha256
 from common.seeding import generator
 from common.visualize import blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob
@@ -62,8 +62,10 @@ class Occluder:
         """Return the manifest row after writing image, label, label before occlusion and alpha.
 
         Raises:
-            RecordError: an input file cannot be read.
+            RecordError: an input file cannot be read, or is not the one that its manifest tells of.
         """
+        for kind in ("image", "label"):
+            check_file(self.prepared / record.row["files"][kind], record.row["sha256"][kind])
         image = read_image(self.prepared / record.row["files"]["image"])
         label = read_label(self.prepared / record.row["files"]["label"])
         rng = generator(self.seed, self.set_index, record.index)

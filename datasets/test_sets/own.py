@@ -36,6 +36,7 @@ def _record(root: Path, row: Row, packed: Packed | None) -> TestImage:
         hidden=files.get("hidden"),
         full_known=bool(row.get("full_known", True)),
         packed=None if packed is None else (packed, packed.rows[row["id"]]),
+        sha256=row.get("sha256", {}),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from common.image_io import SUFFIXES
@@ -37,6 +38,7 @@ class TestImage(NamedTuple):
         occluder: RGBA file whose alpha marks what hides the face of `truth`.
         cofw: part ("train" or "test") and number from 1 of the photo in COFW's file `image`.
         packed: arrays that hold the files of this record, and the place in them.
+        sha256: of image, label, parts and hidden, where a manifest tells it; content that has changed is refused.
     """
 
     id: str
@@ -56,6 +58,7 @@ class TestImage(NamedTuple):
     occluder: Path | None = None
     cofw: tuple[str, int] | None = None
     packed: tuple[Packed, int] | None = None
+    sha256: Mapping[str, str] = MappingProxyType({})
 
     @property
     def truth_is_label(self) -> bool:

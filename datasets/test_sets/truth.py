@@ -23,6 +23,8 @@ from common.labels import (
     still_visible_mask,
     visible_mask,
 )
+from common.manifest import check_file
+from datasets.packed import ARRAY_NAMES
 from datasets.test_sets.record import TestImage
 
 Image8 = NDArray[np.uint8]
@@ -46,12 +48,13 @@ def read_photo(record: TestImage) -> Image8:
     """Return the photo of a record, (H, W, 3) uint8 RGB.
 
     Raises:
-        UnreadableImageError: the file is damaged.
+        RecordError: the file is damaged, or is not the one that its manifest tells of.
     """
     if record.cofw is not None:
         return read_cofw_photo(record.image, *record.cofw)
     if record.packed is not None:
         return record.packed[0].read("images", record.packed[1])
+    check_file(record.image, record.sha256.get("image"))
     return read_image(record.image)
 
 
@@ -109,7 +112,7 @@ def read_parts(record: TestImage) -> Image8:
     assert record.truth is not None
     match record.coding:
         case "parts":
-            label = _stored(record, "labels", record.truth)
+            label = _stored(record, "label", record.truth)
             assert label is not None
             return _named(label, PART_NAMES, record.truth)
         case "celebamask_hq":
@@ -147,10 +150,13 @@ def _before(record: TestImage) -> Image8 | None:
     return _stored(record, "parts", record.before)
 
 
-def _stored(record: TestImage, array: str, path: Path | None) -> Image8 | None:
+def _stored(record: TestImage, kind: str, path: Path | None) -> Image8 | None:
     if path is None:
         return None
-    return read_label(path) if record.packed is None else record.packed[0].read(array, record.packed[1])
+    if record.packed is not None:
+        return record.packed[0].read(ARRAY_NAMES[kind], record.packed[1])
+    check_file(path, record.sha256.get(kind))
+    return read_label(path)
 
 
 def _named(label: Image8, names: tuple[str, ...], path: Path) -> Image8:

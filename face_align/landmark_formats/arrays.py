@@ -24,9 +24,10 @@ PREFERRED_KEYS = ("landmarks", "points", "pts", "lm", "pts68", "lm68")
 def read_npy(path: Path, photo_id: str) -> list[LandmarkRecord]:
     """Return the face of a `.npy` file. Unlike `numpy.load`, this never opens an archive or a pickle."""
     try:
+        _check_size(path)
         with path.open("rb") as stream:
             values = np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy's reader of headers raises many kinds for damaged files
         raise bad(
             path, f"expected a NumPy array of numbers, found something else ({error}); save it with numpy.save"
         ) from error
@@ -36,11 +37,13 @@ def read_npy(path: Path, photo_id: str) -> list[LandmarkRecord]:
 def read_npz(path: Path, photo_id: str) -> list[LandmarkRecord]:
     """Return the face of a `.npz` file: its only array of a known shape, or the one with a usual name."""
     try:
+        _check_size(path)
+        with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > MAX_BYTES:
+                raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise bad(path, "expected an archive of numpy.savez")
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of zipfile, zlib and NumPy, which raise many kinds for damaged files
         raise bad(path, f"expected an archive of numpy.savez, found something else ({error})") from error
     usable = {name: values for name, values in arrays.items() if _oriented(values) is not None}
     chosen = [name for name in PREFERRED_KEYS if name in usable][:1] or list(usable)
@@ -74,6 +77,11 @@ def from_array(path: Path, photo_id: str, values: NDArray[Any]) -> LandmarkRecor
         raise bad(path, f"expected landmarks of shape {KNOWN_SHAPES}, found {values.dtype} {values.shape}")
     flags = points[:, 2] > 0 if points.shape == (29, 3) else None  # COFW's third column: hidden or not
     return record_of(path, photo_id, points[:, :2].astype(np.float64), occluded=flags)
+
+
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
 
 
 def _oriented(values: NDArray[Any]) -> NDArray[Any] | None:

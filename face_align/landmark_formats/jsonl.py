@@ -64,7 +64,7 @@ def read_landmarks_jsonl(path: Path) -> Faces:
 def _entry(where: str, line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: expected a JSON object, found {line[:60]!r} ({error})") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:
         raise UserError(f"{where}: expected a JSON object with a text as `id`, found {line[:60]!r}")
@@ -81,7 +81,7 @@ def _from_json(where: str, entry: dict[str, Any]) -> LandmarkRecord:
         box = None if entry.get("box") is None else tuple(float(value) for value in entry["box"])
         score = None if entry.get("score") is None else float(entry["score"])
         hidden = None if entry.get("occluded") is None else np.array(entry["occluded"], dtype=np.bool_)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise bad(where, f"expected numbers ({error})") from error
     if points.ndim != 2 or SCHEMES.get(len(points)) != entry["scheme"]:
         known = ", ".join(f"{name} {count}" for count, name in SCHEMES.items())

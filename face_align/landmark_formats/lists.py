@@ -47,20 +47,22 @@ def read_hsu_csv(path: Path) -> Faces:
     Raises:
         UserError: the header is another one.
     """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header, *rows = [*csv.reader(stream)] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a CSV table ({error}); export it again") from error
+    if [name.strip() for name in header] != HSU_COLUMNS:
+        raise UserError(
+            f"{path}: expected the 139 columns {', '.join(HSU_COLUMNS[:5])} ... {HSU_COLUMNS[-1]}, found "
+            f"{len(header)}: {', '.join(header[:5])} ...; other landmarks go into landmarks.jsonl"
+        )
     faces: Faces = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream)
-        header = [name.strip() for name in next(rows, [])]
-        if header != HSU_COLUMNS:
-            raise UserError(
-                f"{path}: expected the 139 columns {', '.join(HSU_COLUMNS[:5])} ... {HSU_COLUMNS[-1]}, found "
-                f"{len(header)}: {', '.join(header[:5])} ...; other landmarks go into landmarks.jsonl"
-            )
-        for number, row in enumerate(rows, 2):
-            if len(row) < 2:
-                continue  # an empty last line
-            photo_id = without_suffix(f"{row[0]}/{row[1]}")
-            add_face(faces, photo_id, _hsu_face(f"{path}:{number}", photo_id, row))
+    for number, row in enumerate(rows, 2):
+        if len(row) < 2:
+            continue  # an empty last line
+        photo_id = without_suffix(f"{row[0]}/{row[1]}")
+        add_face(faces, photo_id, _hsu_face(f"{path}:{number}", photo_id, row))
     return faces
 
 
@@ -97,10 +99,17 @@ def read_wflw_list(path: Path, lines: list[str]) -> Faces:
             continue
         found = _checked(where, without_suffix(name), values[: WFLW_POINTS * 2])
         if isinstance(found, LandmarkRecord):
-            left, top, right, bottom = map(float, values[WFLW_POINTS * 2 : WFLW_POINTS * 2 + 4])
-            found = found._replace(box=(left, top, right - left, bottom - top))
+            found = _with_box(where, found, values[WFLW_POINTS * 2 : WFLW_POINTS * 2 + 4])
         add_face(faces, without_suffix(name), found)
     return faces
+
+
+def _with_box(where: str, face: LandmarkRecord, corners: list[str]) -> LandmarkRecord | LandmarkError:
+    try:
+        left, top, right, bottom = map(float, corners)
+    except ValueError as error:
+        return bad(where, f"expected numbers as corners of the box ({error})")
+    return face._replace(box=(left, top, right - left, bottom - top))
 
 
 def _checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def read_pts(path: Path, photo_id: str) -> list[LandmarkRecord]:
     """
     lines = read_lines(path)
     header = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines) if value}
-    if "{" not in lines or "}" not in lines or not header.get("n_points", "").isdecimal():
+    if "{" not in lines or "}" not in lines or not re.fullmatch(r"\d{1,9}", header.get("n_points", "")):
         raise bad(path, "expected 'version: 1', 'n_points: 68' and points in braces, as 300-W has them")
     points = _numbers(path, lines[lines.index("{") + 1 : lines.index("}")])
     if len(points) != int(header["n_points"]):

@@ -206,7 +206,12 @@ def open_arrays(
     """
     if bound_bytes <= SMALL_BYTES:
         return PrivateArrays(budget_bytes)
-    states = [(str(path.absolute()), stat.st_size, stat.st_mtime_ns) for path in paths for stat in (path.stat(),)]
+    # The time of change beside that of the content: the latter can be set, and is set when the clock was put back.
+    states = [
+        (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        for path in paths
+        for stat in (path.stat(),)
+    ]
     parts = (
         states,
         made_by,

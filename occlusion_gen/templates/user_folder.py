@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import yaml
 
+from common.config import read_yaml
 from common.errors import UserError
 from common.image_io import list_images, read_rgba
 from occlusion_gen.face import Image8, Points
@@ -198,14 +198,7 @@ def _read_entries(folder: Path, known: set[str]) -> dict[str, _Entry]:
     path = folder / KEYPOINTS
     if not path.is_file():
         return {}
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: cannot be read as YAML ({error}); see {Path(__file__).name} for its format"
-        ) from error
-    if not isinstance(table, dict):
-        raise UserError(f"{path}: expected file names with their points, found {type(table).__name__}")
+    table = read_yaml(path)
     problems = [f"{name}: no such file in {folder}" for name in table if name not in known]
     entries = {}
     for name, fields in table.items():

@@ -18,7 +18,7 @@ from common.folder_lock import hold_folder
 from common.image_io import write_bytes
 from common.jobs import CONFIG_NAME, JobReport, claim_folder, run_job, write_report
 from common.journal import JOURNAL_NAME, REPORT_NAME
-from common.manifest import FILE_NAME, Row, read_manifest, sha256
+from common.manifest import DIGEST_NAME, FILE_NAME, Row, read_manifest, seal_row, sha256
 from common.shards import Shard
 
 
@@ -84,7 +84,7 @@ def test_a_killed_job_goes_on_where_it_stopped(tmp_path: Path) -> None:
     run(folder)
     whole = (folder / FILE_NAME).read_bytes()
     calls(folder)
-    lines = whole.decode().splitlines(keepends=True)
+    lines = [seal_row(row) + "\n" for row in read_manifest(folder)]
     (folder / JOURNAL_NAME).write_text("".join(lines[:5]) + lines[5][:20])  # the power went within a line
     (folder / FILE_NAME).unlink()
     (folder / "7.txt").unlink()
@@ -318,7 +318,7 @@ def read_part(folder: Path, shard: Shard) -> list[Row]:
 
 def test_a_killed_shard_goes_on_and_other_shards_files_in_the_making_stay(tmp_path: Path) -> None:
     folder, shard = tmp_path / "out", Shard(2, 3)
-    lines = [json.dumps(Writer(folder)(record)) + "\n" for record in NUMBERS[1::3]]
+    lines = [seal_row(Writer(folder)(record)) + "\n" for record in NUMBERS[1::3]]
     (folder / f"journal{shard.suffix}.jsonl").write_text("".join(lines[:2]) + lines[2][:9])
     calls(folder)
     live = folder / ".9.txt.77.partial"
@@ -336,7 +336,7 @@ def test_a_shard_without_records_is_done_at_once(tmp_path: Path) -> None:
     assert report.rows == []
     assert write_report(folder, report) == folder / "report.3-of-3.json"
     assert run(folder, NUMBERS[:2]).reused == 0
-    assert sorted(contents(folder)) == ["0.txt", "1.txt", FILE_NAME]
+    assert sorted(contents(folder)) == ["0.txt", "1.txt", FILE_NAME, DIGEST_NAME]
 
 
 def test_failures_of_a_shard_are_counted_in_it(tmp_path: Path) -> None:

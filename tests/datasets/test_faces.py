@@ -149,7 +149,7 @@ def test_records_that_want_no_occluder_get_none(
     hidden[:20, :30] = 100
     paths = {name: tmp_path / f"{name}.png" for name in ("label", "parts", "hidden")}
     write_label(paths["label"], label), write_label(paths["parts"], parts), write_grey(paths["hidden"], hidden)
-    kept = [replace(records[0], occlude=False), replace(records[1], occlude=False, **paths)]
+    kept = [replace(records[0], occlude=False), replace(records[1], occlude=False, sha256={}, **paths)]
     options = {"size": 64, "policy": POLICY, "seed": 0, "stream": 0}
     dataset = FaceOcclusionDataset(kept, synthesise=synthesiser, **options)
     plain = FaceOcclusionDataset(kept, **options)
@@ -168,7 +168,8 @@ def test_glasses_can_be_left_out(records: list[FaceRecord], tmp_path: Path) -> N
     parts = np.where(label == PART_ID["hand"], PART_ID["skin"], label)
     parts[25:30, 30:] = PART_ID["eye_g"]
     write_label(tmp_path / "parts.png", parts.astype(np.uint8))
-    record = replace(records[0], occlude=False, label=tmp_path / "label.png", parts=tmp_path / "parts.png")
+    paths = {name: tmp_path / f"{name}.png" for name in ("label", "parts")}
+    record = replace(records[0], occlude=False, sha256={}, **paths)
     options = {"size": 64, "seed": 0, "stream": 0}
     sample = FaceOcclusionDataset([record], policy=FacePolicy(eyeglasses="ignore"), **options)[0, 0]
     assert (sample.valid[0].numpy() == (label != PART_ID["eye_g"])).all()  # under the hand it is known again
@@ -179,7 +180,7 @@ def test_glasses_can_be_left_out(records: list[FaceRecord], tmp_path: Path) -> N
 def test_a_label_of_another_size_stops_the_training(records: list[FaceRecord], tmp_path: Path) -> None:
     write_label(tmp_path / "label.png", np.zeros((32, 32), np.uint8))
     dataset = FaceOcclusionDataset(
-        [replace(records[0], label=tmp_path / "label.png")], size=64, policy=POLICY, seed=0, stream=0
+        [replace(records[0], label=tmp_path / "label.png", sha256={})], size=64, policy=POLICY, seed=0, stream=0
     )
     with pytest.raises(RecordError, match=r"label\.png: label is \(32, 32\) but its image is \(64, 64\)"):
         dataset[0, 0]

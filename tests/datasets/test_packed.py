@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import UserError
+from common.errors import RecordError, UserError
 from common.image_io import read_image, write_image, write_label
 from common.labels import FacePolicy
 from common.manifest import read_manifest, sha256, write_manifest
@@ -27,7 +27,7 @@ from datasets.prepared import build_face_set
 from occlusion_gen.synthesiser import build_synthesiser
 from tests.tiny_world import HOLDOUT, World
 
-FILES = ("images.npy", "index.json", "labels.npy", "manifest.jsonl")
+FILES = ("checksums.npy", "images.npy", "index.json", "labels.npy", "manifest.jsonl", "manifest.sha256")
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,7 @@ def test_packing_twice_does_nothing_and_another_set_is_refused(prepared: Path, c
     assert not pack(prepared, copy)
     assert (copy / "images.npy").stat().st_mtime_ns == before
     other = shutil.copytree(prepared, tmp_path / "other")
-    manifest = other / "manifest.jsonl"
-    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:4]))
+    write_manifest(other, read_manifest(other)[:4])
     with pytest.raises(UserError, match="holds another set"):
         pack(other, copy)
 
@@ -168,11 +167,14 @@ def test_damage_is_told_when_a_set_is_opened(copy: Path, kind: str, message: str
         open_packed(copy)
 
 
-def test_a_changed_pixel_is_found_on_demand(copy: Path) -> None:
+def test_a_changed_pixel_is_found_on_demand_and_when_its_row_is_read(copy: Path) -> None:
     images = np.load(copy / "images.npy", mmap_mode="r+")
     images[2, 5, 5, 0] ^= 1
     images.flush()
-    open_packed(copy)
+    found = open_packed(copy)
+    found.read("images", 1), found.read("labels", 2)
+    with pytest.raises(RecordError, match=r"images\.npy: row 2 is not what was packed.*pack PREPARED"):
+        found.read("images", 2)
     with pytest.raises(UserError, match=r"images\.npy: not what was packed"):
         verify_packed(copy)
 
@@ -182,9 +184,9 @@ def test_images_of_several_sizes_are_refused(prepared: Path, tmp_path: Path, mon
     write_image(other / "images" / "2.png", np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(UserError, match=r"files of 2 are not those of the manifest"):
         pack(other, tmp_path / "out")
-    manifest = other / "manifest.jsonl"
-    digests = sha256(prepared / "images" / "2.png"), sha256(other / "images" / "2.png")
-    manifest.write_text(manifest.read_text().replace(*digests))
+    rows = read_manifest(other)
+    rows[2]["sha256"]["image"] = sha256(other / "images" / "2.png")
+    write_manifest(other, rows)
     shutil.copy(prepared / "labels" / "2.png", other / "labels" / "2.png")
     with pytest.raises(UserError, match=r"2\.png: label is \(64, 64\) but its image is \(32, 32\)"):
         pack(other, tmp_path / "out")

@@ -86,7 +86,7 @@ def test_glasses_can_be_left_out_of_the_score(prepared: Path, tmp_path: Path) ->
     label = read_parts(record)
     label[20:30, 20:40] = 3  # eye_g
     write_grey(tmp_path / "label.png", label)
-    _, valid = read_truth(record._replace(truth=tmp_path / "label.png"), FacePolicy(eyeglasses="ignore"))
+    _, valid = read_truth(record._replace(truth=tmp_path / "label.png", sha256={}), FacePolicy(eyeglasses="ignore"))
     assert valid is not None
     assert not valid[20:30, 20:40].any()
     assert valid[:20].all()

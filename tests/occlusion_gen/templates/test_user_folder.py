@@ -138,7 +138,7 @@ WRONG = {
         {"green.png": {"points": {name: [number, number] for number, name in enumerate(POINTS)}}},
         "key points lie on a line",
     ),
-    "a list": (["green.png"], "expected file names with their points, found list"),
+    "a list": (["green.png"], "expected a mapping of names to values, found list"),
     "not a mapping": ({"green.png": 3}, "green.png: expected view, mask and points, found 3"),
 }
 
