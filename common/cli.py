@@ -10,11 +10,19 @@ import cv2
 
 from common.config import Section, to_yaml
 from common.engines import default_processes
+from common.plugins import load_plugins
 from common.shards import Shard, parse_shard
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
-    """Return an argument parser whose help ends with examples that can be pasted."""
+    """Return an argument parser whose help ends with examples that can be pasted.
+
+    What has to come first in every command is done here: plugins are loaded before anything asks what is known.
+
+    Raises:
+        UserError: a plugin cannot be imported.
+    """
+    load_plugins()
     # OpenCV's own threads fight with worker processes and do not survive a fork.
     cv2.setNumThreads(1)
     script = Path(sys.argv[0])
