@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PROGRAMS = ("python", "bash", "torchrun", "sbatch", "pip", "pytest")
 BLOCK = re.compile(r"^```(?P<kind>\w*)(?: file=(?P<name>\S+))?\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE)
+FIRST_CELL = re.compile(r"^\|[^|]*\|", re.MULTILINE)
 INLINE = re.compile(r"`([^`]+)`")
 
 
@@ -46,7 +47,10 @@ def commands_of(page: Path) -> Iterator[Command]:
         if block["kind"] in ("", "bash"):
             lines = block["text"].replace("\\\n", " ").splitlines()
             yield from filter(None, (_command(page, line, quoted=False) for line in lines))
-    for found in INLINE.finditer(BLOCK.sub("", text)):
+    sentences = BLOCK.sub("", text)
+    if page.name == "migration.md":
+        sentences = FIRST_CELL.sub("", sentences)  # commands of other people's code
+    for found in INLINE.finditer(sentences):
         command = _command(page, found[1].replace("\n", " "), quoted=True)
         if command:
             yield command
