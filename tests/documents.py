@@ -71,7 +71,7 @@ def files_of(page: Path, folder: Path) -> list[str]:
 def shell_of(page: Path) -> list[str]:
     """Return the blocks of the page that a shell is needed for."""
     blocks = (block["text"] for block in BLOCK.finditer(page.read_text(encoding="utf-8")) if block["kind"] == "bash")
-    return [text for text in blocks if text.startswith("mkdir ")]
+    return [text for text in blocks if text.startswith(("mkdir ", "("))]
 
 
 def _command(page: Path, line: str, *, quoted: bool) -> Command | None:

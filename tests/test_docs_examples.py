@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.config import ConfigError, load_config
 from common.errors import UserError
-from common.image_io import read_label
+from common.image_io import list_images, read_label, read_mask, write_mask
 from common.labels import PART_ID
 from common.manifest import read_samples
 from common.plugins import load_plugins
@@ -26,11 +29,21 @@ from models.weights import load_weights
 from occlusion_gen import generators
 from tests.documents import ROOT, commands_of, files_of, make_checkout, run_python, shell_of
 
-ADDING = ROOT / "docs" / "adding.md"
+ADDING, STARTING = (ROOT / "docs" / f"{name}.md" for name in ("adding", "getting_started"))
 REGISTRIES = (
     generators.BUILDERS, occlusion.REGISTERED, test_sets.READERS, networks.MAKERS, network.DEFAULT_DECODER,
     network.SIZE_MULTIPLE,
 )  # fmt: skip
+
+
+# What makes a long command of the page a short one.
+SHORTER = {
+    "configs/sample/train.yaml": ("train.images=16", "validation.every_images=16", "size=64", "train.workers=0"),
+    "mine/train.yaml": ("train.images=16", "train.batch_size=4", "size=64", "train.workers=0"),
+    "configs/sample/align.yaml": ("align.size=64",),
+    "configs/sample/natocc.yaml": ("limit=4",),
+    "mine/align.yaml": ("align.size=64",),
+}
 
 
 @pytest.fixture
@@ -57,7 +70,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (align,) = (
             command for command in commands_of(ROOT / "README.md") if "configs/sample/align.yaml" in command.words
         )
-        run_python(align, patch, cwd=folder, more=("align.size=64",))
+        run_python(align, patch, cwd=folder, more=SHORTER["configs/sample/align.yaml"])
     return folder
 
 
@@ -81,6 +94,42 @@ def test_what_is_added_works(checkout: Path, monkeypatch: pytest.MonkeyPatch) ->
         load_config(checkout / "mine/bars.yaml", OcclusionJob, ["occlusion.generators.bars.heigth=0.3"])
     # Beyond this process nobody knows the network without its module.
     network_only(checkout / "runs/sample/tiny/checkpoints/best.safetensors")
+
+
+def test_getting_started_works(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files_of(STARTING, checkout) == ["mine/align.yaml", "mine/train.yaml", "mine/eval.yaml"]
+    copy_own_photos(checkout)
+    (splitting,) = shell_of(STARTING)
+    subprocess.run(["bash", "-e", "-c", splitting], cwd=checkout, check=True)
+    commands = [command for command in commands_of(STARTING) if command.words[0] == "python" and not command.quoted]
+    # The world is drawn already, and finding faces needs a file that not every machine has.
+    commands = [command for command in commands if not {"sample", "detect"} & set(command.words)]
+    assert len(commands) == 10
+    for command in commands:
+        more = [words for name, words in SHORTER.items() if name in command.words]
+        run_python(command, monkeypatch, cwd=checkout, more=more[0] if more else ())
+
+    runs = checkout / "runs"
+    assert len(list_images(runs / "first" / "triptych")) == 2
+    assert Counter(row["split"] for row in read_samples(runs / "mine/aligned")) == {"train": 15, "val": 1}
+    scores = json.loads((runs / "mine/train/eval/held_out/summary.json").read_text())
+    assert (scores["n"], scores["role"], scores["face_iou"] > 0.8) == (1, "validation", True)
+    assert len(list_images(runs / "mine/masks/visible")) == 16
+
+
+def copy_own_photos(checkout: Path) -> None:
+    """Make `mine/photos`, `mine/masks` and landmarks out of the drawn world."""
+    world, found = checkout / "runs/sample/world/CelebAMask-HQ", []
+    (checkout / "runs/mine/landmarks").mkdir(parents=True)
+    (checkout / "mine/photos").mkdir(parents=True, exist_ok=True)
+    for path in list_images(world / "CelebA-HQ-img"):
+        shutil.copy(path, checkout / "mine/photos")
+        skin = read_mask(world / "CelebAMask-HQ-mask-anno" / "0" / f"{int(path.stem):05d}_skin.png")
+        write_mask(checkout / "mine/masks" / f"{path.stem}.png", skin.repeat(2, axis=0).repeat(2, axis=1))
+        points = np.load(world / "landmarks" / f"{path.stem}.npy").tolist()
+        found.append({"id": path.stem, "image_size": [128, 128], "scheme": "ibug68", "points": points})
+    lines = "".join(json.dumps(row) + "\n" for row in found)
+    (checkout / "runs/mine/landmarks/landmarks.jsonl").write_text(lines)
 
 
 def network_only(weights: Path) -> None:
