@@ -68,6 +68,12 @@ def files_of(page: Path, folder: Path) -> list[str]:
     return names
 
 
+def python_of(page: Path) -> list[str]:
+    """Return the snippets of Python on the page that are no files."""
+    blocks = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [block["text"] for block in blocks if block["kind"] == "python" and not block["name"]]
+
+
 def shell_of(page: Path) -> list[str]:
     """Return the blocks of the page that a shell is needed for."""
     blocks = (block["text"] for block in BLOCK.finditer(page.read_text(encoding="utf-8")) if block["kind"] == "bash")

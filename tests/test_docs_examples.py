@@ -16,7 +16,7 @@ import pytest
 
 from common.config import ConfigError, load_config
 from common.errors import UserError
-from common.image_io import list_images, read_label, read_mask, write_mask
+from common.image_io import list_images, read_image, read_label, read_mask, write_mask
 from common.labels import PART_ID
 from common.manifest import read_samples
 from common.plugins import load_plugins
@@ -24,10 +24,11 @@ from configs.schema import EvalJob, NatOccSection, OcclusionJob, TrainJob, evalu
 from datasets.sample_world import write_sample_world
 from datasets.test_sets import read as test_sets
 from datasets.test_sets import register_layout
+from inference import PhotoMasks
 from models import network as networks
 from models.weights import load_weights
 from occlusion_gen import generators
-from tests.documents import ROOT, commands_of, files_of, make_checkout, run_python, shell_of
+from tests.documents import ROOT, commands_of, files_of, make_checkout, python_of, run_python, shell_of
 
 ADDING, STARTING = (ROOT / "docs" / f"{name}.md" for name in ("adding", "getting_started"))
 REGISTRIES = (
@@ -165,3 +166,15 @@ def test_a_module_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OCCFACE_PLUGINS", "no_such_module")
     with pytest.raises(UserError, match=r"'no_such_module'.*PYTHONPATH"):
         load_plugins()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/inference.md"])
+def test_python_snippets_run(page: str, checkout: Path) -> None:
+    photo = read_image(list_images(checkout / "runs/sample/world/RealOcc/image")[0])
+    (snippet,) = python_of(ROOT / page)
+    names: dict[str, object] = {"photo": photo}
+    exec(compile(snippet, page, "exec"), names)
+    masks = names["masks"]
+    assert isinstance(masks, PhotoMasks)
+    assert masks.visible.shape == photo.shape[:2]
+    assert masks.visible.mean() > 0.05
