@@ -168,7 +168,7 @@ BREAKS = {
         "models/loss_terms.py",
         "losses.detach() > -math.log(threshold)",
         "losses.detach() < -math.log(threshold)",
-        "tests/models/test_losses.py",
+        "tests/models/test_loss_terms.py",
     ),
     "unknown_full": Break(
         "where nobody knows the full face, the loss learns it all the same",
