@@ -56,7 +56,9 @@ class EvalJob(Section):
 
     data: DataSection
     face: FaceSection = FaceSection()
-    weights: Path | None = Field(None, description="a .safetensors file of train.py")
+    weights: Path | None = Field(
+        None, description="a .safetensors file of train.py, or an .onnx file of `python -m models export`"
+    )
     predictions: Path | None = Field(
         None, description="instead of weights: masks of other code, DIR/SET/ID.png or .npy; of one set also DIR/ID.png"
     )
