@@ -119,3 +119,26 @@ def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+ROOMS = "common|configs|face_align|occlusion_gen|datasets|models|evaluation|inference|benchmarks|scripts|tests|weights"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_names_of_the_code_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(rf"`((?:{ROOMS})/[^\s`{{*]*)`", text):
+        assert (ROOT / name).exists() or name == "face_align/process_CelebAMaskHQ.py", name  # FaceOcc's
+    for name in re.findall(rf"`((?:{ROOMS})(?:\.[A-Za-z_]\w*)+)`", text):
+        judge_name(name.split("."))
+
+
+def judge_name(parts: list[str]) -> None:
+    """Check that a dotted name leads to a module, or to something that a module mentions."""
+    for length in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:length])
+        module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if module.is_file():
+            assert length == len(parts) or re.search(rf"\b{parts[length]}\b", module.read_text()), parts
+            return
+    pytest.fail(f"no module for {parts}")
