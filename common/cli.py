@@ -11,7 +11,6 @@ import cv2
 from common.config import Section, to_yaml
 from common.engines import default_processes
 from common.plugins import load_plugins
-from common.shards import Shard, parse_shard
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -59,23 +58,6 @@ def add_processes(arguments: argparse.ArgumentParser) -> None:
         default=default_processes(),
         metavar="N",
         help="worker processes (all cores: %(default)s)",
-    )
-
-
-def add_shard(arguments: argparse.ArgumentParser) -> None:
-    """Add --shard, which does a part of the records; see `common.shards`."""
-
-    def parsed(text: str) -> Shard:
-        try:
-            return parse_shard(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    arguments.add_argument(
-        "--shard",
-        type=parsed,
-        metavar="K/N",
-        help="do only the K-th of N parts, e.g. in a SLURM array; the command without it then puts them together",
     )
 
 
