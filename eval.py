@@ -33,7 +33,8 @@ from evaluation.scores import Summary, table, write_summary
 from face_align.detect import YuNetDetector, require_yunet
 from face_align.locate import CropRule, Locator, by_detector, by_landmarks, whole_photo
 from inference.answers import answers_of_files, answers_of_model, digest_of
-from models.predictor import CropModel, CropPredictor
+from models.predictor import CropModel
+from models.runtimes import open_predictor
 
 EXAMPLES = """  python eval.py configs/sample/eval.yaml weights=runs/sample/train/checkpoints/best.safetensors
   python eval.py configs/mini/eval.yaml weights=FILE device=cuda batch_size=32
@@ -134,7 +135,7 @@ def claim_of(job: EvalJob, name: str) -> EvalJob:
 def open_model(job: EvalJob) -> tuple[dict[str, Answers], float]:
     """Return what answers on each set by the weights, and the threshold that they bring."""
     assert job.weights is not None
-    model = CropPredictor.from_file(job.weights, device=job.device)
+    model = open_predictor(job.weights, device=job.device)
     ask = functools.partial(answers_of_model, model=model, policy=job.face.policy(), batch_size=job.batch_size)
     found: dict[str, Answers] = {
         name: functools.partial(ask, locate=build_locator(section, model)) for name, section in job.sets.items()

@@ -7,10 +7,9 @@ previews and checkpoints. The same command again goes on where the run stopped. 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,11 @@ from common.cli import add_config, parse, parser, print_dry_run
 from common.config import differing_keys, load_config, to_yaml
 from common.errors import UserError, exit_on_user_error
 from common.folder_lock import hold_folder
-from common.image_io import write_image
 from common.run_dir import append_bad_step, new_run_dir, open_run_dir, origin_of, rewind_metrics
 from common.run_log import Pace, RunLog
 from common.sample import Sample
 from common.seed_scores import print_seed_scores, write_seed_scores
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
-from common.visualize import blend, contact_sheet, show_errors
 from configs.schema import TrainJob
 from datasets.augment import build_augmenter
 from datasets.faces import FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
@@ -41,7 +38,7 @@ from models.learner import Learner, Progress, build_learner
 from models.network import NetworkSpec, build_network, build_spec
 from models.optimiser import learning_rate
 from models.processes import explained_failures, gather, micro_batch, seed_process, share_buffers, start_fabric
-from models.training import VALIDATION_THRESHOLD, Preview, validate
+from models.training import VALIDATION_THRESHOLD, grouped, validate, write_previews
 from models.weights import Card, Preprocessing, make_preprocessing, save_weights, start_from
 from occlusion_gen.synthesiser import build_synthesiser
 
@@ -130,7 +127,7 @@ def train(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, he
             spec.encoder, progress.images, section.images, run_dir,
         )  # fmt: skip
         pace = Pace()
-        for passes in _grouped(pace.timed(batches), section.accumulate):
+        for passes in grouped(pace.timed(batches), section.accumulate):
             before = progress.images
             rate = learning_rate(
                 before, peak=section.optimiser.learning_rate, total=section.images, section=section.schedule
@@ -161,7 +158,7 @@ def train(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, he
                 run.metrics(progress.images, "validation", found.scores)
                 log.info("%d images: validation face IoU %.4f", progress.images, score)
                 if fabric.is_global_zero:
-                    _write_previews(run_dir, progress.images, found.previews)
+                    write_previews(run_dir / "previews" / f"images_{progress.images:09d}.jpg", found.previews)
                     better = score > progress.best_face_iou
                     _write_weights(run_dir, learner, spec, preprocessing, found.scores, better=better)
                 progress.best_face_iou = max(progress.best_face_iou, score)
@@ -284,27 +281,8 @@ def _note_bad_step(run_dir: Path, learner: Learner, passes: Iterable[Sample], lo
         )
 
 
-def _grouped(batches: Iterable[Sample], count: int) -> Iterator[list[Sample]]:
-    """Yield lists of `count` batches."""
-    iterator = iter(batches)
-    while group := list(itertools.islice(iterator, count)):
-        yield group
-
-
 def _passed(before: int, after: int, every: int) -> bool:
     return before // every != after // every
-
-
-def _write_previews(run_dir: Path, images: int, previews: list[Preview]) -> None:
-    """Write input, truth, prediction and errors of the first validation samples."""
-    if not previews:
-        return
-    rows = []
-    for preview in previews:
-        predicted = preview.probability > VALIDATION_THRESHOLD
-        errors = show_errors(preview.image, predicted, preview.visible)
-        rows.append([preview.image, blend(preview.image, preview.visible), blend(preview.image, predicted), errors])
-    write_image(run_dir / "previews" / f"images_{images:09d}.jpg", contact_sheet(rows), quality=88)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,18 @@ from pathlib import Path
 
 from common.config import Section, to_yaml
 from common.engines import default_processes, prepare_process
-from common.shards import Shard, parse_shard
+from common.plugins import load_plugins
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
-    """Return an argument parser whose help ends with examples that can be pasted."""
+    """Return an argument parser whose help ends with examples that can be pasted.
+
+    What has to come first in every command is done here: plugins are loaded before anything asks what is known.
+
+    Raises:
+        UserError: a plugin cannot be imported.
+    """
+    load_plugins()
     # OpenCV's own threads fight with worker processes and do not survive a fork.
     prepare_process()
     script = Path(sys.argv[0])
@@ -49,23 +56,6 @@ def add_processes(arguments: argparse.ArgumentParser) -> None:
         default=default_processes(),
         metavar="N",
         help="worker processes (all cores: %(default)s)",
-    )
-
-
-def add_shard(arguments: argparse.ArgumentParser) -> None:
-    """Add --shard, which does a part of the records; see `common.shards`."""
-
-    def parsed(text: str) -> Shard:
-        try:
-            return parse_shard(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    arguments.add_argument(
-        "--shard",
-        type=parsed,
-        metavar="K/N",
-        help="do only the K-th of N parts, e.g. in a SLURM array; the command without it then puts them together",
     )
 
 

@@ -13,7 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from common.errors import UserError
 from common.labels import FacePolicy
-from configs.schema.network import DEFAULT_DECODER, DEFAULT_STRIDE, ModelSection, size_problem
+from common.plugins import HINT as PLUGIN_HINT
+from configs.schema.network import DEFAULT_DECODER, DEFAULT_STRIDE, SIZE_MULTIPLE, ModelSection, size_problem
 from models.architectures.auxiliary import DeepLabV3PlusAuxiliary, PSPNetAuxiliary
 from models.architectures.fcn8s import FCN8s
 from models.architectures.scanet import ScaNet
@@ -21,8 +22,17 @@ from models.encoders import load_encoder, vgg16_from_hub
 from models.spec import NetworkSpec, face_part_ids
 
 HUB_PREFIX = "hub:"
+Maker = Callable[[NetworkSpec, str | None], torch.nn.Module]
 
-__all__ = ["NetworkSpec", "build_network", "check_size", "load_encoder", "make_network", "make_network_on_meta"]
+__all__ = [
+    "NetworkSpec",
+    "build_network",
+    "check_size",
+    "load_encoder",
+    "make_network",
+    "make_network_on_meta",
+    "register_network",
+]
 
 
 def make_network(spec: NetworkSpec, *, hub_weights: str | None = None) -> torch.nn.Module:
@@ -39,7 +49,8 @@ def make_network(spec: NetworkSpec, *, hub_weights: str | None = None) -> torch.
     try:
         maker = MAKERS[spec.architecture]
     except KeyError:
-        raise UserError(f"model.architecture {spec.architecture!r} is unknown; known: {', '.join(MAKERS)}") from None
+        known = ", ".join(MAKERS)
+        raise UserError(f"model.architecture {spec.architecture!r} is unknown; known: {known}; {PLUGIN_HINT}") from None
     try:
         return maker(spec, hub_weights)
     except (KeyError, OSError, RuntimeError, ValueError) as error:
@@ -173,7 +184,7 @@ def _scanet(spec: NetworkSpec, hub_weights: str | None) -> torch.nn.Module:
     )
 
 
-MAKERS: dict[str, Callable[[NetworkSpec, str | None], torch.nn.Module]] = {
+MAKERS: dict[str, Maker] = {
     "unet": _unet,
     "deeplabv3plus": _deeplabv3plus,
     "pspnet": _pspnet,
@@ -181,3 +192,21 @@ MAKERS: dict[str, Callable[[NetworkSpec, str | None], torch.nn.Module]] = {
     "fcn8s": _fcn8s,
     "scanet": _scanet,
 }
+
+
+def register_network(name: str, maker: Maker, *, decoder_channels: tuple[int, ...] = (), multiple_of: int = 32) -> None:
+    """Make a network known as `model.architecture: NAME`; see docs/adding.md.
+
+    Args:
+        maker: takes the spec and the name of encoder weights to download, None for random ones; returns the network,
+            (N, 3, S, S) float -> logits (N, K, S, S), K = `spec.channel_count`.
+        decoder_channels: the usual widths of its decoder; empty: it has none to choose.
+        multiple_of: what the side of its inputs must be a multiple of, in pixels.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if name in MAKERS:
+        raise ValueError(f"the architecture {name!r} is known already; choose another name")
+    MAKERS[name] = maker
+    DEFAULT_DECODER[name], SIZE_MULTIPLE[name] = decoder_channels, multiple_of

@@ -1,18 +1,21 @@
-"""Pieces of the training loop that have no state of a run: batches on the device, and validation."""
+"""Pieces of the training loop that have no state of a run: batches, validation, previews."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from common.image_io import write_image
 from common.metrics import Counts, count, dataset_miou, per_image_face_iou
 from common.sample import Sample
+from common.visualize import blend, contact_sheet, show_errors
 from configs.schema import LossSection
 from models.losses import segmentation_losses
 from models.processes import gather
@@ -107,3 +110,22 @@ def to_device(sample: Sample, device: torch.device) -> Sample:
         id=sample.id,
         parts=None if sample.parts is None else sample.parts.to(device, non_blocking=True),
     )
+
+
+def grouped(batches: Iterable[Sample], count: int) -> Iterator[list[Sample]]:
+    """Yield lists of `count` batches."""
+    iterator = iter(batches)
+    while group := list(itertools.islice(iterator, count)):
+        yield group
+
+
+def write_previews(path: Path, previews: Sequence[Preview]) -> None:
+    """Write a picture of validation samples, if there are any: input, truth, prediction and errors side by side."""
+    if not previews:
+        return
+    rows = []
+    for preview in previews:
+        predicted = preview.probability > VALIDATION_THRESHOLD
+        errors = show_errors(preview.image, predicted, preview.visible)
+        rows.append([preview.image, blend(preview.image, preview.visible), blend(preview.image, predicted), errors])
+    write_image(path, contact_sheet(rows), quality=88)

@@ -44,7 +44,7 @@ def write_config(tmp_path: Path) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, config: Path, *overrides: str, outputs: tuple[str, ...] = ()) -> None:
-    monkeypatch.setattr(evaluation.CropPredictor, "from_file", ColourPredictor.loader(*outputs))
+    monkeypatch.setattr(evaluation, "open_predictor", ColourPredictor.loader(*outputs))
     monkeypatch.setattr(sys, "argv", ["eval.py", str(config), *overrides])
     evaluation.main()
 

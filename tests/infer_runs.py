@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from common.image_io import write_image
 from inference import locators, open_model
+from tests.in_process import run_script
 from tests.stand_ins import ColourPredictor, FixedDetector, photo_with_face
 
 infer = importlib.import_module("infer")
@@ -31,12 +31,7 @@ def make_run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Run:
 
     def call(*arguments: object) -> int:
         words = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["infer.py", *words, "--weights", str(weights)])
-        try:
-            infer.main()
-        except SystemExit as stopped:
-            return int(str(stopped.code))
-        return 0
+        return run_script(infer.main, monkeypatch, "infer.py", *words, "--weights", str(weights))
 
     return call
 

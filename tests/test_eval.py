@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from common.image_io import read_image, write_image, write_mask
+from models.export import export_file
 from tests.eval_runs import SIZE, evaluation, rows_of, run, write_config
+from tests.in_process import run_script
 from tests.stand_ins import ColourPredictor, FixedDetector, photo_with_face, save_tiny_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -181,7 +183,7 @@ def test_page_and_views_are_written(monkeypatch: pytest.MonkeyPatch, config: Pat
 def test_large_photos_are_held_one_by_one(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
     model = ColourPredictor()
     monkeypatch.setattr("inference.answers.HELD_PIXELS", 1)
-    monkeypatch.setattr(evaluation.CropPredictor, "from_file", lambda path, *, device: model)
+    monkeypatch.setattr(evaluation, "open_predictor", lambda path, *, device: model)
     monkeypatch.setattr(sys, "argv", ["eval.py", str(config), "worst_cases=0"])
     evaluation.main()
     assert model.batches == [1, 1, 1]
@@ -201,3 +203,21 @@ def test_script_with_a_real_network(config: Path, tmp_path: Path) -> None:
     assert summary["n"] == 3
     assert 0 <= summary["face_iou"] <= 1
     assert f"{summary['face_iou']:.4f}" in done.stdout
+
+
+def test_a_model_for_onnx_runtime_scores_as_the_weights_it_came_from(config: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    weights, exported = tmp_path / "tiny.safetensors", tmp_path / "tiny.onnx"
+    save_tiny_weights(weights, size=32)
+    export_file(weights, exported, file_format="onnx")
+    briers = []
+    for path in (weights, exported):
+        output = tmp_path / path.suffix
+        argv = ["eval.py", config, f"weights={path}", f"output={output}", "device=cpu", "worst_cases=0", "views=0"]
+        with pytest.MonkeyPatch.context() as patch:
+            assert run_script(evaluation.main, patch, *argv) == 0
+        summary = json.loads((output / "drawn" / "summary.json").read_text())
+        assert summary["weights"] == str(path)
+        briers.append(summary["brier"])
+    assert briers[0] == pytest.approx(briers[1], abs=1e-5)

@@ -44,7 +44,7 @@ def small(name: str, world: World, prepared: Path, run_dir: Path) -> TrainJob:
 @pytest.mark.parametrize("name", PRESETS)
 def test_two_steps(name: str, world: World, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[str] = []
-    # The largest of them would write two gigabytes, and tests/test_train.py writes and reads such files anyway.
+    # The largest of them would write two gigabytes, and tests/train writes and reads such files anyway.
     monkeypatch.setattr(train, "save_state", lambda path, *_, **__: saved.append(path.name))
     monkeypatch.setattr(train, "save_weights", lambda path, *_, **__: saved.append(path.name))
     job = small(name, world, prepared, tmp_path / "run")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import Section
+from common.plugins import known_name
 from configs.schema.shared import Count, DataSection, FaceSection, Positive
 
-Layout = Literal[
+LAYOUTS = [
     "folder", "realocc", "realocc_wild", "prepared", "celebamask_hq", "celebamask_hq_wo", "celebamask_hq_o", "cofw",
     "cofw68", "faceocc_cofw", "faceocc_ffhq", "faceocc_celebahq", "occluded_dev", "lapa", "helen", "lfw_pl", "lfw",
     "mlfw", "mfr2", "egohands",
 ]  # fmt: skip
+# One of `LAYOUTS`, to which `datasets.test_sets.register_layout` adds.
+Layout = Annotated[str, AfterValidator(lambda name: known_name(name, LAYOUTS, what="layout"))]
 
 
 class EvalSet(Section):
@@ -53,7 +56,9 @@ class EvalJob(Section):
 
     data: DataSection
     face: FaceSection = FaceSection()
-    weights: Path | None = Field(None, description="a .safetensors file of train.py")
+    weights: Path | None = Field(
+        None, description="a .safetensors file of train.py, or an .onnx file of `python -m models export`"
+    )
     predictions: Path | None = Field(
         None, description="instead of weights: masks of other code, DIR/SET/ID.png or .npy; of one set also DIR/ID.png"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import Section
+from common.plugins import known_name
 from configs.schema.shared import Count, Positive
 
-Architecture = Literal["unet", "deeplabv3plus", "pspnet", "segformer", "fcn8s", "scanet"]
 Normalisation = Literal["imagenet", "none", "caffe"]
 
 PARTS = 20  # channels of the output `parts`: ids 0..18 of CelebAMask-HQ and the worn mask, 19
@@ -27,6 +27,9 @@ DEFAULT_STRIDE = {"deeplabv3plus": 16, "pspnet": 8, "scanet": 8}
 # The others: their output stride. Between multiples of 32, the U-Net's decoder mends its one uneven stage, the deepest.
 SIZE_MULTIPLE = {"unet": 16, "segformer": 32, "scanet": 8, "fcn8s": 1}
 SMALLEST_SIZE_PX = 32
+
+# One of `DEFAULT_DECODER`, to which `models.network.register_network` adds.
+Architecture = Annotated[str, AfterValidator(lambda name: known_name(name, DEFAULT_DECODER, what="architecture"))]
 
 
 def size_multiple(architecture: str, output_stride: int | None = None) -> int:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    TypeAdapter,
+    model_validator,
+)
 
-from common.config import Section
+from common.config import ConfigError, Section, validate
 from configs.schema.engine import EngineSection
 from configs.schema.eyewear import EyewearSection
 from configs.schema.limb import LimbSection
 from configs.schema.masks import MaskPolygonSection, MaskTemplateSection
-from configs.schema.occluder import NatOccSection, RandOccSection
+from configs.schema.occluder import NatOccSection, OccluderSection, RandOccSection
 from configs.schema.pasting import HandPasteSection, PasteSection, RealSection
 from configs.schema.shared import Count, DataSection, FaceSection, Positive, Range, Share
 
-Generator = Annotated[
+# Sections that `occlusion_gen.generators.register_generator` adds, by their `kind`.
+REGISTERED: dict[str, type[OccluderSection]] = {}
+
+_Known = Annotated[
     NatOccSection
     | RandOccSection
     | PasteSection
@@ -27,6 +39,27 @@ Generator = Annotated[
     | LimbSection,
     Field(discriminator="kind"),
 ]
+
+
+_KNOWN: TypeAdapter[OccluderSection] = TypeAdapter(_Known)
+
+
+def _of_its_kind(content: Any) -> OccluderSection:
+    """Return the section that `kind` names, of the known ones or of those that were registered."""
+    if isinstance(content, OccluderSection):
+        return content
+    kind = content.get("kind") if isinstance(content, Mapping) else None
+    section = REGISTERED.get(kind) if isinstance(kind, str) else None
+    if section is None:
+        return _KNOWN.validate_json(json.dumps(content, default=str))  # as in `common.config.validate`
+    try:
+        return validate(content, section, source=f"kind: {kind}")
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+# The known ones stand in the type, too, from which messages take the names of keys.
+Generator = SerializeAsAny[Annotated[_Known, PlainValidator(_of_its_kind)]]
 
 
 class WholeImageSection(Section):

@@ -15,14 +15,16 @@ A reader looks at the whole set before anything is scored and tells all faults a
 """
 
 from datasets.test_sets.identities import FacePairs, Pair, read_face_pairs
-from datasets.test_sets.read import build_test_set, examine, read_test_set
-from datasets.test_sets.record import Problem, TestImage
+from datasets.test_sets.read import build_test_set, examine, read_test_set, register_layout
+from datasets.test_sets.record import Problem, Problems, Request, TestImage
 from datasets.test_sets.truth import read_full, read_parts, read_photo, read_truth
 
 __all__ = [
     "FacePairs",
     "Pair",
     "Problem",
+    "Problems",
+    "Request",
     "TestImage",
     "build_test_set",
     "examine",
@@ -32,4 +34,5 @@ __all__ = [
     "read_photo",
     "read_test_set",
     "read_truth",
+    "register_layout",
 ]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import get_args
 
 from common.cofw import cofw_photo_sizes
 from common.errors import UserError
 from common.image_io import UnreadableImageError, image_size
 from configs.schema import EvalSet
-from configs.schema.evaluation import Layout
+from configs.schema.evaluation import LAYOUTS
 from datasets.test_sets.celebamask_hq import read_celebamask_hq, read_with_occlusion, read_without_occlusion
 from datasets.test_sets.cofw import read_cofw, read_cofw68
 from datasets.test_sets.egohands import read_egohands
@@ -23,7 +22,7 @@ from datasets.test_sets.part_labels import read_lapa, read_lfw_pl
 from datasets.test_sets.record import Problem, Problems, Request, TestImage, note
 
 Reader = Callable[[Request, Problems], list[TestImage]]
-READERS: dict[Layout, Reader] = {
+READERS: dict[str, Reader] = {
     "folder": read_folder,
     "realocc": read_realocc,
     "realocc_wild": read_realocc,
@@ -45,8 +44,23 @@ READERS: dict[Layout, Reader] = {
     "mfr2": read_mfr2,
     "egohands": read_egohands,
 }
-assert set(READERS) == set(get_args(Layout))
+assert set(READERS) == set(LAYOUTS)
 IMAGE_CODINGS = ("mask", "parts", "lapa", "lfw_pl")  # truths whose size an image header tells
+
+
+def register_layout(name: str, reader: Reader) -> None:
+    """Make `reader` known as `layout: NAME` of every configuration; see docs/adding.md.
+
+    Args:
+        reader: returns the images of the set that a request names, and notes all that is wrong with it.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if name in READERS:
+        raise ValueError(f"the layout {name!r} is known already; choose another name")
+    READERS[name] = reader
+    LAYOUTS.append(name)
 
 
 def build_test_set(section: EvalSet) -> list[TestImage]:
@@ -66,7 +80,7 @@ def build_test_set(section: EvalSet) -> list[TestImage]:
     return records
 
 
-def read_test_set(root: Path, *, layout: Layout, **options: object) -> list[TestImage]:
+def read_test_set(root: Path, *, layout: str, **options: object) -> list[TestImage]:
     """Return the images of the test set in `root`; `options` are the other keys of `EvalSet`.
 
     Raises:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from configs.schema.occluder import OccluderSection
+from configs.schema.occlusion import REGISTERED
 from occlusion_gen.face import Generator
 from occlusion_gen.generators.eyewear import build_eyewear
 from occlusion_gen.generators.hand_paste import build_hand_paste
@@ -28,6 +29,22 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "paste": build_paste,
     "randocc": build_randocc,
 }
+
+
+def register_generator(section: type[OccluderSection], builder: Callable[..., Any]) -> None:
+    """Make a generator known as `kind: NAME` of a configuration; see docs/adding.md.
+
+    Args:
+        section: its keys; the default of its field `kind` is the name.
+        builder: takes (section, split=, max_side_px=) and returns a `occlusion_gen.face.Generator`.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    kind = section.model_fields["kind"].default
+    if kind in BUILDERS:
+        raise ValueError(f"the kind {kind!r} is known already; choose another name")
+    BUILDERS[kind], REGISTERED[kind] = builder, section
 
 
 def build_generator(section: OccluderSection, *, split: Split, max_side_px: int) -> Generator:

@@ -1,20 +1,15 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 import datasets.__main__ as script
+from tests.in_process import run_script
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", [script.__file__, *words])
-    try:
-        script.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+    return run_script(script.main, monkeypatch, script.__file__, *words)
 
 
 def test_published_sets_are_drawn(

@@ -86,6 +86,13 @@ def test_bytes_masks_and_floats_of_one_prediction_score_alike() -> None:
     assert from_bytes == from_floats
 
 
+def test_a_pixel_at_the_threshold_is_no_face() -> None:
+    at, above = np.float32(0.7), np.nextafter(np.float32(0.7), np.float32(1))
+    truth = Truth(np.array([[True, False, True, False]]))
+    score, _ = score_image(np.array([[at, at, above, above]]), truth, threshold=0.7, about=About("a"))
+    assert score.counts == (1, 1, 1, 1)  # as it is counted for the curve over thresholds
+
+
 @pytest.mark.parametrize("wrong", [np.zeros((3, 4), bool), np.zeros((1, 2, *SIZE), bool), np.zeros(SIZE, np.int32)])
 def test_predictions_of_another_size_or_type_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"prediction is|expected bool"):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from common.labels import PART_ID
 from common.manifest import read_manifest, read_samples
 from face_align.cofw import CofwFace, CofwLandmarks, read_cofw_photos
 from face_align.landmarks import five_points
+from tests.in_process import run_script
 from tests.tiny_world import FIVE, draw_photo, face_in_photo, part_masks
 
 h5py = pytest.importorskip("h5py", reason="COFW's files need h5py")
@@ -70,12 +70,7 @@ def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> Main:
             f"data: {{root: {root}, prepared: {tmp_path / 'out'}}}\nsource: {{layout: cofw}}\n"
             f"align: {{size: 64}}\noutput: {tmp_path / 'out'}\nmax_failed_share: 0.5\nimage_format: png\n"
         )
-        monkeypatch.setattr(sys, "argv", ["face_align", str(config), *words, "--processes", str(processes)])
-        try:
-            script.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return run_script(script.main, monkeypatch, "face_align", config, *words, "--processes", processes)
 
     return call
 

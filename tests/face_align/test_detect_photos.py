@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from face_align import detect, detect_photos
 from face_align.detect import Face
 from face_align.landmark_formats import open_landmarks
 from face_align.locate import choose_faces
+from tests.in_process import run_script
 from tests.stand_ins import FixedDetector, face_at
 
 Run = Callable[..., int]
@@ -42,12 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
     def call(*words: object) -> int:
         arguments = [*map(str, words), *([] if "--processes" in words else ["--processes", "1"])]
-        monkeypatch.setattr(sys, "argv", ["face_align", "detect", *arguments])
-        try:
-            script.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return run_script(script.main, monkeypatch, "face_align", "detect", *arguments)
 
     return call
 

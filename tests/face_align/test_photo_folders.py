@@ -3,14 +3,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import face_align.__main__ as script
 from common.errors import UserError
 from common.geometry import apply_to_points, scaling
 from common.image_io import read_label, write_image, write_label, write_mask
@@ -22,25 +19,10 @@ from face_align.landmark_formats import LandmarkRecord
 from face_align.landmark_formats.jsonl import write_landmarks_jsonl
 from face_align.landmarks import five_points
 from face_align.photo_folders import read_photo_folder
+from tests.face_align.align_runs import Main
 from tests.tiny_world import FIVE, draw_photo, face_in_photo, part_masks, points68
 
-Main = Callable[..., int]
 NAMES = ("Ann_Lee/Ann_Lee_0001", "Ann_Lee/Ann_Lee_0002", "Bo/Bo_0001")
-
-
-@pytest.fixture
-def main(monkeypatch: pytest.MonkeyPatch) -> Main:
-    """Run `python -m face_align` in this process and return its exit code."""
-
-    def call(*words: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["face_align", *map(str, words), "--processes", "1"])
-        try:
-            script.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
-
-    return call
 
 
 def landmarks_in(number: int) -> np.ndarray:

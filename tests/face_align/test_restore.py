@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from configs.schema import AlignJob, AlignSection, DataSection
 from face_align.align import build_aligner
 from face_align.celebamask_hq import read_celebamask_hq, read_parts, resize_label
 from face_align.restore import restore_label, restore_map
+from tests.in_process import run_script
 from tests.tiny_world import World, face_in_photo, part_masks
 
 Run = Callable[..., int]
@@ -30,12 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `python -m face_align restore` in this process and return its exit code."""
 
     def call(*words: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["face_align", "restore", *map(str, words), "--processes", "1"])
-        try:
-            script.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return run_script(script.main, monkeypatch, "face_align", "restore", *words, "--processes", "1")
 
     return call
 

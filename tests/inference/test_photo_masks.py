@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.geometry import apply_to_image, apply_to_map, invert, scaling
+from face_align.locate import whole_photo
+from inference.faces import describe_faces, merge_faces
 from inference.photo_masks import occlusion_ratio, to_patch, to_photo
+from tests.stand_ins import ColourPredictor
 
 SIDE = 32
 
@@ -67,6 +70,23 @@ def test_faces_are_merged_by_the_highest() -> None:
     merged = to_photo([to_patch(high, left, size), to_patch(low, right, size)], size, outputs=1)[0]
     np.testing.assert_array_equal(merged[20, [10, 25, 40, 60]], np.float32([0.9, 0.9, 0.4, 0]))
     assert not to_photo([], size, outputs=2).any()
+
+
+def test_a_pixel_at_the_threshold_belongs_to_no_mask() -> None:
+    at, above = np.float32(0.7), np.nextafter(np.float32(0.7), np.float32(1))
+    photo = np.zeros((SIDE, SIDE, 3), np.uint8)
+    answer = np.full((2, SIDE, SIDE), at)
+    answer[:, :, 5:] = above
+    (location,) = whole_photo(size=SIDE)(photo, "photo")
+    model = ColourPredictor()
+    model.size, model.threshold = SIDE, 0.7
+    faces = describe_faces(model, photo, [location], [answer])
+    masks = merge_faces(faces, (SIDE, SIDE), outputs=model.outputs, threshold=model.threshold)
+    for mask in (masks.visible, masks.full):
+        assert mask is not None
+        np.testing.assert_array_equal(mask.any(axis=0), np.arange(SIDE) >= 5)
+    answer[0] = at
+    assert describe_faces(model, photo, [location], [answer])[0].occlusion_ratio == 1.0
 
 
 @pytest.mark.parametrize("shift", [500.0, -500.0])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import occlusion_gen.__main__ as script
 from common.image_io import image_size, read_image, read_label
 from common.labels import FacePolicy, full_mask, still_visible_mask
 from common.manifest import is_whole, read_manifest, sha256
+from tests.in_process import run_script
 from tests.tiny_world import HOLDOUT, World
 
 Main = Callable[..., int]
@@ -24,12 +24,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run the script in this process and return its exit code."""
 
     def call(*arguments: object, processes: int = 1) -> int:
-        monkeypatch.setattr(sys, "argv", ["x", *map(str, arguments), "--processes", str(processes)])
-        try:
-            script.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return run_script(script.main, monkeypatch, "x", *arguments, "--processes", processes)
 
     return call
 

@@ -19,6 +19,7 @@ from configs.schema import AlignJob, DataSection, EvalJob, OcclusionJob
 from datasets.checks.command import is_override, main
 from datasets.checks.jobs import load_job, named_by
 from tests.html_page import Page
+from tests.in_process import exit_code
 from tests.tiny_world import World
 
 Check = Callable[..., int]
@@ -33,11 +34,7 @@ def check(tmp_path: Path) -> Check:
         data = {"root": str(tmp_path), "prepared": str(tmp_path)}
         content = {"data": data, "sets": {name: {k: str(v) for k, v in s.items()} for name, s in sets.items()}}
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        try:
-            main([str(path), "--processes", "1", *words])
-        except SystemExit as stop:
-            return int(stop.code or 0)
-        return 0
+        return exit_code(main, [str(path), "--processes", "1", *words])
 
     return run
 

@@ -14,6 +14,7 @@ import occlusion_gen.__main__ as generating
 from common.image_io import write_image, write_label
 from common.manifest import read_samples, write_manifest
 from datasets.checks.command import main
+from tests.in_process import exit_code
 from tests.tiny_world import World
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -30,12 +31,8 @@ def write_set(folder: Path, rows: list[dict[str, object]], colour: int) -> Path:
     return folder
 
 
-def exit_code(*words: str) -> int:
-    try:
-        main([*words, "--processes", "1"])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+def check(*words: str) -> int:
+    return exit_code(main, [*words, "--processes", "1"])
 
 
 def configs(tmp_path: Path, train: Path, test: Path) -> list[str]:
@@ -88,7 +85,7 @@ def test_what_two_sides_share_is_told(
     rows = [face("a", "anna"), face("b", "bert", params=occluded("hand_7.png"), source_sha256="5d")]
     train = write_set(tmp_path / "train", rows, 10)
     test = write_set(tmp_path / "test", test_rows, colour)
-    assert exit_code(*configs(tmp_path, train, test)) == 1
+    assert check(*configs(tmp_path, train, test)) == 1
     printed = capsys.readouterr().out
     assert told in printed
     assert "1 fault" in printed
@@ -97,7 +94,7 @@ def test_what_two_sides_share_is_told(
 def test_equal_names_of_different_people_are_no_fault(tmp_path: Path) -> None:
     train = write_set(tmp_path / "train", [face("a", "12")], 10)
     test = write_set(tmp_path / "test", [face("a", "12", source="mfr2")], 50)
-    assert exit_code(*configs(tmp_path, train, test)) == 0
+    assert check(*configs(tmp_path, train, test)) == 0
 
 
 def test_splits_of_the_generator_share_nothing(
@@ -112,9 +109,9 @@ def test_splits_of_the_generator_share_nothing(
         (tmp_path / "natocc.yaml").write_text(yaml.safe_dump(keys))
         monkeypatch.setattr(sys, "argv", ["occlusion_gen", str(tmp_path / "natocc.yaml"), "--processes", "1"])
         generating.main()
-    assert exit_code(*configs(tmp_path, tmp_path / "train", tmp_path / "test")) == 0
+    assert check(*configs(tmp_path, tmp_path / "train", tmp_path / "test")) == 0
     assert occluders_of(tmp_path / "bad") & occluders_of(tmp_path / "train")
-    assert exit_code(*configs(tmp_path, tmp_path / "train", tmp_path / "bad")) == 1
+    assert check(*configs(tmp_path, tmp_path / "train", tmp_path / "bad")) == 1
     assert "occluder files" in capsys.readouterr().out
 
 
@@ -132,4 +129,4 @@ def test_the_experiments_on_real_photos_share_nothing(tmp_path: Path, monkeypatc
         "  train: {layout: celebamask_hq, root: '${data.root}', split: train, role: validation, limit: 60}\n"
         "  validation: {layout: celebamask_hq, root: '${data.root}', split: val, role: test, limit: 60}\n"
     )
-    assert exit_code(str(source), "configs/mini/eval.yaml") == 0
+    assert check(str(source), "configs/mini/eval.yaml") == 0

@@ -18,10 +18,11 @@ from common.image_io import read_image, read_mask, write_rgba
 from common.labels import PART_ID, FacePolicy
 from configs.schema.eyewear import EyewearSection
 from occlusion_gen.blending.compositing import blend
-from occlusion_gen.eyewear.head import HEAD_MM, Camera, fit_camera
+from occlusion_gen.eyewear.head import fit_camera
 from occlusion_gen.eyewear.shapes import SHAPE_NAMES, SHAPES, outlines
 from occlusion_gen.face import Face, Patch, make_face
 from occlusion_gen.generators.eyewear import Eyewear, LensLabel, Style, build_eyewear
+from tests.occlusion_gen.eyewear.seen import head_seen
 from tests.tiny_world import PARTS, part_masks, points68
 
 MINI = Path(os.environ.get("OCCFACE_DATA", "nowhere")) / "celebamask_hq_mini"
@@ -62,27 +63,6 @@ def whole(patch: Patch, side: int, layer: str) -> NDArray[np.uint8]:
     canvas = np.zeros((side, side), np.uint8)
     canvas[patch.rows, patch.columns] = getattr(patch, layer)
     return canvas
-
-
-def head_seen(*, yaw_deg: float = 0, roll_deg: float = 0, px_per_mm: float = 1.2) -> NDArray[np.float64]:
-    """Return 68 landmarks of the average head, of which those that count are right, as a far camera sees them."""
-    yaw, roll = np.radians([yaw_deg, roll_deg])
-    turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0]])
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]) @ turn
-    landmarks = np.zeros((68, 2))
-    landmarks[list(HEAD_MM)] = px_per_mm * np.array(list(HEAD_MM.values()), float) @ turn.T + 128
-    return landmarks
-
-
-@given(st.floats(-50, 50), st.floats(-180, 180), st.floats(0.1, 9))
-def test_the_camera_finds_a_turned_head(yaw_deg: float, roll_deg: float, px_per_mm: float) -> None:
-    landmarks = head_seen(yaw_deg=yaw_deg, roll_deg=roll_deg, px_per_mm=px_per_mm)
-    camera = fit_camera(landmarks)
-    seen = camera.project(np.array(list(HEAD_MM.values()), float))
-    error_mm = np.linalg.norm(seen - landmarks[list(HEAD_MM)], axis=1) / px_per_mm
-    assert error_mm.max() < 4  # the far camera has no perspective
-    assert camera.px_per_mm == pytest.approx(px_per_mm, rel=0.05)
-    assert np.degrees(np.arctan2(-camera.depth[0], camera.depth[2])) == pytest.approx(yaw_deg, abs=3)
 
 
 @pytest.mark.parametrize("name", SHAPE_NAMES)
@@ -291,11 +271,6 @@ def test_the_section_becomes_the_generator_and_refuses_what_cannot_be(tmp_path: 
             EyewearSection(**{"style": "sunglasses", **wrong})
     with pytest.raises(UserError, match="holds no image"):
         build_eyewear(EyewearSection(style="clear", occluders=tmp_path), split="train", max_side_px=64)
-
-
-def test_a_camera_without_a_turn_sees_all_at_its_origin() -> None:
-    camera = Camera(np.zeros((2, 3)), np.array([0.0, 0, 1]), np.array([5.0, 6.0]))
-    assert_array_equal(camera.project(np.ones((2, 3))), [[5, 6], [5, 6]])
 
 
 @pytest.mark.skipif(not MINI.is_dir(), reason="needs real photos: set OCCFACE_DATA")

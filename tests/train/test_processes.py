@@ -20,7 +20,7 @@ from common.checkpoint import load_state
 from tests import two_processes
 from tests.tiny_world import HOLDOUT, World
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS, BATCH = 20, 4
 RATE = 0.01  # at 0.05 the steps are so large that rounding grows to 1e-3 within the 20
 DIES_AT = 13 * BATCH  # in the midst of an epoch of four faces' worth of batches, and between two states

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 - fixtures of another file
 """The loop trains every kind of network: several heads, softmaxes, parts, and another input."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import yaml
 
 from models.predictor import CropPredictor
 from models.weights import load_weights
-from tests.test_train import Main, config, main, metrics  # noqa: F401 - two are fixtures
+from tests.train.runs import Main, metrics
 
 CLASSES = {"bce": 0.0, "dice": 0.0}
 KINDS = {
