@@ -1,6 +1,6 @@
 """Code of your own: every command imports the modules that `OCCFACE_PLUGINS` names, and these register what they add.
 
-A file of configuration or of weights names only what is registered already; it cannot make a command import anything.
+Files of configuration and of weights name what is registered already; they import nothing.
 """
 
 from __future__ import annotations
