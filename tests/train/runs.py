@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from common.manifest import read_manifest, sha256, write_manifest
+
 train = importlib.import_module("train")
 REPOSITORY = Path(__file__).resolve().parents[2]
 LATEST, OLDER = train.LATEST, train.OLDER
@@ -55,3 +57,11 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(two) and all(map(same, one, two))
     return bool(one == two)
+
+
+def record_hashes(prepared: Path) -> None:
+    """Write the hashes of files that a test has changed into the manifest."""
+    rows = read_manifest(prepared)
+    for row in rows:
+        row["sha256"] = {name: sha256(prepared / path) for name, path in row["files"].items()}
+    write_manifest(prepared, rows)
