@@ -161,7 +161,7 @@ def build_locator(section: EvalSet, model: CropModel) -> Locator:
     Raises:
         UserError: the face detector is needed and missing.
     """
-    rule = CropRule(model.method, model.template, model.size)
+    rule = CropRule.of(model)
     match section.crop:
         case "detect":
             return by_detector(YuNetDetector(require_yunet()), rule, max_faces=1)

@@ -106,7 +106,11 @@ def train(config: TrainJob, run_dir: Path, *, fabric: Fabric, faces: FaceSet, he
     if config.model.initial_weights is not None:
         start_from(config.model.initial_weights, network, spec)
     preprocessing = make_preprocessing(
-        config.model.normalisation, size=config.size, method=faces.crop.method, template=faces.crop.template
+        config.model.normalisation,
+        size=config.size,
+        method=faces.crop.method,
+        template=faces.crop.template,
+        options=faces.crop.options,
     )
     learner = build_learner(
         fabric, network, section, seed=config.seed, origin=origin_of(run=config.name, seed=config.seed)

@@ -97,7 +97,7 @@ def _locator(model: CropPredictor, landmarks: dict[str, Path]) -> Locator:
 
     So that all rounds do the same work, whatever a drawn face looks like to a detector.
     """
-    rule = CropRule(model.method, model.template, model.size)
+    rule = CropRule.of(model)
     path = find_yunet()
     detect = by_detector(YuNetDetector(path), rule, max_faces=1) if path else None
 

@@ -170,15 +170,19 @@ def shrink_by_area(image: NDArray[np.uint8], matrix: Affine) -> tuple[NDArray[np
 
 def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:
     """Blend the mirrored surroundings into a blurred copy, the more the farther they are from the source."""
-    height, width = warped.shape[:2]
-    inside = _inside(warped, source_size, matrix)
-    if inside.all():
+    outside = cv2.bitwise_not(_inside(warped, source_size, matrix))
+    left, top, wide, high = cv2.boundingRect(outside)
+    if wide == 0:
         return warped
-    sigma_px = 0.03 * max(height, width)
+    sigma_px = 0.03 * max(warped.shape[:2])
     blurred = _strong_blur(warped, sigma_px)
-    distance_px = cv2.distanceTransform(cv2.bitwise_not(inside), cv2.DIST_L2, 5)
+    # With the pixels of the source next to it, from which the distance is measured in steps of up to two.
+    part = np.s_[max(top - 2, 0) : top + high + 2, max(left - 2, 0) : left + wide + 2]
+    distance_px = cv2.distanceTransform(outside[part], cv2.DIST_L2, 5)
     share = cv2.min(distance_px * np.float32(1 / (2 * sigma_px)), 1.0)
-    return cv2.blendLinear(blurred, warped, share, 1 - share).reshape(warped.shape)
+    mixed = cv2.blendLinear(blurred[part], warped[part], share, 1 - share)
+    warped[part] = mixed.reshape(warped[part].shape)
+    return warped
 
 
 def _box_blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:

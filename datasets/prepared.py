@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cut_options import USUAL, CutOptions
 from common.errors import RecordError, UserError
 from common.image_io import image_size, read_image, read_label
 from common.labels import PART_NAMES
@@ -33,6 +34,13 @@ class Crop:
 
     method: str
     template: str
+    options: CutOptions = USUAL
+
+    @classmethod
+    def of_row(cls, crop: Mapping[str, Any]) -> Crop:
+        """Return what a row of a manifest says under `crop`."""
+        options = {key: value for key, value in crop.items() if key not in ("method", "template")}
+        return cls(crop["method"], crop["template"], CutOptions(**options))
 
 
 class Stored(NamedTuple):
@@ -149,7 +157,7 @@ def build_face_set(sections: dict[str, PreparedSet], *, judges: bool = False) ->
         manifests[str(section.prepared / FILE_NAME)] = sha256(section.prepared / FILE_NAME)
         packed = open_packed(section.prepared) if is_packed(section.prepared) else None
         try:
-            crops[name] = Crop(**rows[0]["crop"])
+            crops[name] = Crop.of_row(rows[0]["crop"])
             records += [_record(name, section, row, packed) for row in rows]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ManifestError(

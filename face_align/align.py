@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cut_options import CutOptions
 from common.errors import RecordError
 from common.geometry import Affine, Fill, apply_to_label, apply_to_points, compose, scaling
 from common.image_io import write_image, write_label
@@ -100,11 +101,12 @@ class Aligner:
             **share,
         }
 
-    def _crop(self) -> dict[str, str]:
+    def _crop(self) -> dict[str, object]:
         """Return how the crop was cut, here or before."""
         if self.photos_cut_by is not None:
             return {"method": "similarity5", "template": self.photos_cut_by}
-        return {"method": self.method, "template": self.template}
+        options = CutOptions(self.box_scale, self.legacy_offsets, self.legacy_clip)
+        return {"method": self.method, "template": self.template, **options.of_method(self.method).changed()}
 
     def _photo_to_crop(self, record: AlignRecord, found: LandmarkRecord | None, size: tuple[int, int]) -> Affine:
         try:

@@ -6,6 +6,7 @@ Point order of the 68 scheme (ibug, dlib): 0-16 jaw, 17-26 brows, 27-35 nose (30
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ OUTSIDE_SHARE = 0.5  # landmarks with more points than this outside the photo be
 FACTORS = (2.0, 4.0, 8.0, 3.0, 1.5)  # between the sizes that photos are usually published at
 CENTRE = np.array([0.5, 0.61])  # middle of the five points in photos with a centred face, as a share of the sides
 CENTRED_WITHIN = 0.15  # and how far from there it may be. Measured: at most 0.13 in 900 photos of CelebA-HQ
+
+# Sine of the angle from the eyes' line to the way to the mouth. Measured: at least 0.89 in 1661 photos, profiles too.
+MIRRORED_BELOW = -0.3
 
 # Image-left eye, image-right eye, nose tip, image-left and image-right mouth corner: each a point or the mean of two.
 # An eye is the mean of its two corners.
@@ -95,6 +99,12 @@ def check_frame(path: Path, points: NDArray[np.float64], photo_size: tuple[int, 
         raise bad(
             path, f"all points lie within 2 px of the corner of {frame}; they look like shares: multiply by its size"
         )
+    if _handedness(points) < MIRRORED_BELOW:
+        raise bad(
+            path,
+            "the points are those of a mirrored face; x and y are exchanged, or right comes before left: write (x, y), "
+            "of eyes and mouth corners the one on the left of the photo first",
+        )
     outside = ~_inside(points, photo_size)
     if outside.mean() > OUTSIDE_SHARE:
         likely = [factor for factor in FACTORS if _inside(points / factor, photo_size).mean() > 0.9]
@@ -145,6 +155,16 @@ def ibug68_points(points: NDArray[np.float64], scheme: str) -> NDArray[np.float6
     if scheme == "mediapipe478":
         return points[list(MESH_TO_IBUG68)]
     return points if scheme == "ibug68" else None
+
+
+def _handedness(points: NDArray[np.float64]) -> float:
+    """Return about 1 for the face of a photo, however it is turned, and about -1 for its mirror image."""
+    left_eye, right_eye, _, left_mouth, right_mouth = five_points(points).tolist()
+    across_x, across_y = right_eye[0] - left_eye[0], right_eye[1] - left_eye[1]
+    down_x = (left_mouth[0] + right_mouth[0] - left_eye[0] - right_eye[0]) / 2
+    down_y = (left_mouth[1] + right_mouth[1] - left_eye[1] - right_eye[1]) / 2
+    lengths = math.hypot(across_x, across_y) * math.hypot(down_x, down_y)
+    return (across_x * down_y - across_y * down_x) / lengths if lengths > 0 else 1.0
 
 
 def _inside(points: NDArray[np.float64], photo_size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cut_options import USUAL, CutOptions
 from common.errors import RecordError, UserError
 from common.geometry import Affine, scaling
 from face_align.cofw import open_cofw_landmarks
@@ -46,6 +47,15 @@ class Detector(Protocol):
     def detect(self, image: NDArray[np.uint8]) -> list[Face]: ...  # noqa: D102
 
 
+class WantsCrops(Protocol):
+    """Whatever wants crops cut in one way, such as a model; see `CropRule` for the attributes."""
+
+    size: int
+    method: str
+    template: str
+    cut_options: CutOptions
+
+
 @dataclass(frozen=True)
 class CropRule:
     """How five points become the crop that a model wants.
@@ -54,6 +64,7 @@ class CropRule:
         method: see `face_align.crop.photo_to_crop`.
         template: name of the target points, for `similarity5`.
         size: side of the crop in pixels.
+        options: the alignment's other settings.
 
     Raises:
         UserError: this version does not know the method or the template.
@@ -62,6 +73,12 @@ class CropRule:
     method: str
     template: str
     size: int
+    options: CutOptions = USUAL
+
+    @classmethod
+    def of(cls, model: WantsCrops) -> CropRule:
+        """Return the rule of the crops that a model was trained on."""
+        return cls(model.method, model.template, model.size, model.cut_options)
 
     def __post_init__(self) -> None:
         methods = get_args(Method)
@@ -98,6 +115,7 @@ class CropRule:
             template=self.template,
             landmarks=landmarks,
             box=box,
+            **asdict(self.options),
         )
 
 

@@ -59,7 +59,7 @@ def build_finder(
     Raises:
         UserError: a file or a package is missing, or the detector does not give what the model's crops need.
     """
-    rule = CropRule(model.method, model.template, model.size)
+    rule = CropRule.of(model)
     if aligned:
         locate = whole_photo(size=model.size)
         return FaceFinder("aligned", "each image is taken for a face crop", lambda: locate)

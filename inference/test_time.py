@@ -37,6 +37,7 @@ class _Wrapper:
         self.size = model.size
         self.method = model.method
         self.template = model.template
+        self.cut_options = model.cut_options
         self.outputs = model.outputs
         self.threshold = model.threshold
 

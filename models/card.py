@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from common.cut_options import USUAL, CutOptions
 from common.errors import UserError
 from models.spec import NetworkSpec
 
-FORMAT = 2  # files that use nothing newer say 1, so that older versions of this code read them
+FORMAT = 3  # files that use nothing newer say 1, so that older versions of this code read them
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (104.00699, 116.66877, 122.67892)
 Triple = tuple[float, float, float]
@@ -32,6 +33,7 @@ class Preprocessing:
         std: one a channel, likewise.
         colour_order: of the network's channels, RGB or BGR.
         value_range: what white is before mean and std: 1 or 255.
+        options: of the alignment.
     """
 
     size: int
@@ -41,6 +43,7 @@ class Preprocessing:
     std: Triple = (1.0, 1.0, 1.0)
     colour_order: str = "RGB"
     value_range: float = 1.0
+    options: CutOptions = USUAL
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Return the input (N, 3, S, S) float32 for images (N, 3, S, S) uint8 RGB, on their device."""
@@ -87,20 +90,28 @@ def normalisation(name: str) -> tuple[Triple, Triple]:
     return (IMAGENET_MEAN, IMAGENET_STD) if name == "imagenet" else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-def make_preprocessing(name: str, *, size: int, method: str, template: str) -> Preprocessing:
+def make_preprocessing(
+    name: str, *, size: int, method: str, template: str, options: CutOptions = USUAL
+) -> Preprocessing:
     """Return the preprocessing with the normalisation `name`: imagenet, none or caffe."""
     if name == "caffe":
         unit = (1.0, 1.0, 1.0)
-        return Preprocessing(size, method, template, CAFFE_MEAN_BGR, unit, colour_order="BGR", value_range=255.0)
-    return Preprocessing(size, method, template, *normalisation(name))
+        return Preprocessing(
+            size, method, template, CAFFE_MEAN_BGR, unit, colour_order="BGR", value_range=255.0, options=options
+        )
+    return Preprocessing(size, method, template, *normalisation(name), options=options)
 
 
 def encode_card(card: Card) -> str:
     """Return the card as JSON text for the header of a file."""
     content = asdict(card)
     plain = asdict(Card(_first_fields(card.network), _first_preprocessing(card.preprocessing)))
-    new = any(content[part] != plain[part] for part in ("network", "preprocessing"))
-    return json.dumps({"format": FORMAT if new else 1, **content}, sort_keys=True)
+    second = any(content[part] != plain[part] for part in ("network", "preprocessing"))
+    options = card.preprocessing.options.changed()
+    del content["preprocessing"]["options"]
+    if options:
+        content["preprocessing"]["options"] = options
+    return json.dumps({"format": FORMAT if options else 2 if second else 1, **content}, sort_keys=True)
 
 
 def decode_card(path: Path, header: str) -> Card:

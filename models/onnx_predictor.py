@@ -64,6 +64,7 @@ class OnnxPredictor:
         self.size = self.card.preprocessing.size
         self.method = self.card.preprocessing.method
         self.template = self.card.preprocessing.template
+        self.cut_options = self.card.preprocessing.options
         self.outputs = map_names(self.card.network)
         self.threshold = self.card.threshold
         self.device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"

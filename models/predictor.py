@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from common.cut_options import CutOptions
 from models.device import pick_device
 from models.spec import map_names, map_probabilities
 from models.weights import Card, load_weights
@@ -23,6 +24,7 @@ class CropModel(Protocol):
         size: side of the crops in pixels.
         method: alignment that the crops must have, see `face_align.crop`.
         template: target points of the alignment.
+        cut_options: the alignment's other settings.
         outputs: names of the maps: ("visible",) or ("visible", "full").
         threshold: probability above which a pixel counts as face.
     """
@@ -30,6 +32,7 @@ class CropModel(Protocol):
     size: int
     method: str
     template: str
+    cut_options: CutOptions
     outputs: tuple[str, ...]
     threshold: float
 
@@ -56,6 +59,7 @@ class CropPredictor:
         self.size = card.preprocessing.size
         self.method = card.preprocessing.method
         self.template = card.preprocessing.template
+        self.cut_options = card.preprocessing.options
         self.outputs = map_names(card.network)
         self.threshold = card.threshold
         self._device = pick_device(device)

@@ -180,7 +180,7 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
 
 def _locator(options: argparse.Namespace, model: CropModel) -> Callable[[], Locator]:
     """Return what makes a locator for each thread."""
-    rule = CropRule(model.method, model.template, model.size)
+    rule = CropRule.of(model)
     if options.landmarks is not None:
         return lambda: by_landmarks(options.landmarks, rule)
     if options.aligned == "crop":

@@ -65,7 +65,7 @@ def aligned(record: PhotoRecord, model: CropModel) -> tuple[np.ndarray, np.ndarr
     """Return the crop (S, S, 3) uint8 that the model wants, and where its face is visible, (S, S) bool."""
     photo, landmarks = read_image(record.image), read_landmarks(record.landmarks)
     size = (photo.shape[0], photo.shape[1])
-    rule = CropRule(model.method, model.template, model.size)
+    rule = CropRule.of(model)
     matrix = rule.photo_to_crop(five_points(landmarks), size, landmarks=landmarks)
     label = visible_mask(resize_label(read_parts(record), size), POLICY)
     side = (model.size, model.size)

@@ -184,7 +184,7 @@ def lay_object(rng: np.random.Generator, scene: Image8, rgba: Image8) -> None:
 
 def print_occluded(detectors: dict[str, Detector], predictor: CropModel, root: Path) -> None:
     """Print, for each detector, the IoU of the visible face when the largest face found is segmented."""
-    rule = CropRule(predictor.method, predictor.template, predictor.size)
+    rule = CropRule.of(predictor)
     for name in ("helen_afw", "rmfd"):
         records = read_test_set(root / name, layout="folder", ignore="ignore")
         scores: dict[str, list[float]] = {detector: [] for detector in detectors}

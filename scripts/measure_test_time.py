@@ -133,7 +133,7 @@ def examples(data: Path, name: str, *, limit: int | None) -> list[Example]:
 
 def measure(predictor: CropModel, photos: Sequence[Example], *, what: str) -> dict[str, Outcome]:
     """Return the outcome of each option; on each photo they take turns, so that a busy machine slows all alike."""
-    rule = CropRule(predictor.method, predictor.template, predictor.size)
+    rule = CropRule.of(predictor)
     path = find_yunet()
     locate = by_detector(YuNetDetector(path), rule, max_faces=1) if path else by_segmenter(predictor, rule, max_faces=1)
     models = {option.name: wrapped(predictor, option) for option in OPTIONS}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.cut_options import CutOptions
 from face_align.detect import Face
 from models.network import NetworkSpec, make_network
 from models.weights import Card, Preprocessing, save_weights
@@ -21,6 +22,7 @@ class ColourPredictor:
     size = SIZE
     method = "similarity5"
     template = "faceocc256"
+    cut_options = CutOptions()
     threshold = 0.5
 
     def __init__(self, outputs: tuple[str, ...] = ("visible", "full")) -> None:

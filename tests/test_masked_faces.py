@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import scripts.masked_faces as script
+from common.cut_options import CutOptions
 from common.geometry import scaling
 from common.image_io import read_image, read_mask, write_image
 from common.labels import PART_ID, FacePolicy
@@ -38,6 +39,7 @@ class FaceModel(ColourPredictor):
 
     method = "similarity5"
     template = "faceocc256"
+    cut_options = CutOptions()
 
 
 def face(hidden: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:

@@ -1,9 +1,10 @@
-"""MATLAB files: COFW (version 7.3, which is HDF5) and COFW68 (version 5). Both count pixels from 1.
+"""MATLAB files: COFW (version 7.3, which is HDF5) and COFW68 (version 5). Both are taken to count pixels from 1.
 
 COFW: `phisTr` or `phisT` 87 x N (29 x, 29 y, 29 hidden), `IsTr` or `IsT` references to the images, `bboxesTr` or
 `bboxesT` 4 x N. HDF5 shows MATLAB's arrays transposed. The id of a face is its number in the file, from 1.
 
 COFW68: {number}_points.mat with `Points` 68 x 2 and `Occ` 1 x 68, where the number counts COFW's test photos from 1.
+Whether its points count from 1 is not told; see docs/alignment.md for what speaks for it.
 """
 
 from __future__ import annotations

@@ -180,6 +180,17 @@ def test_the_factor_between_two_sizes_is_named(points: np.ndarray, factor: int) 
     check_frame(Path("7.npy"), small, (512, 512))  # in any photo it may be a small face
 
 
+@pytest.mark.parametrize("angle_deg", [0, 50, 120, 180])
+def test_mirrored_points_are_told_at_any_turn(angle_deg: float) -> None:
+    angle = np.radians(angle_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = (POINTS - 128) @ turn.T + 128
+    check_frame(Path("7.npy"), turned, (256, 256))
+    for wrong in (turned[:, ::-1], [255, 0] + [-1, 1] * turned):
+        with pytest.raises(LandmarkError, match=r"7\.npy.*x and y are exchanged, or right comes before left"):
+            check_frame(Path("7.npy"), np.asarray(wrong), (256, 256))
+
+
 def test_shares_of_the_photo_are_told() -> None:
     with pytest.raises(LandmarkError, match="look like shares: multiply by its size"):
         check_frame(Path("7.npy"), FIVE / 256, (256, 256))
@@ -192,6 +203,8 @@ def test_the_frames_of_real_faces_are_told() -> None:
     for path in sorted(folder.iterdir()):
         points = read_landmarks(path)
         check_frame(path, points, (512, 512), centred=True)
+        with pytest.raises(LandmarkError, match="x and y are exchanged"):
+            check_frame(path, points[:, ::-1], (512, 512), centred=True)
         for factor, step in ((2, "divide"), (0.5, "multiply")):
             with pytest.raises(LandmarkError, match=f"factor is 2: {step}"):
                 check_frame(path, (points + 0.5) * factor - 0.5, (512, 512), centred=True)
