@@ -83,6 +83,11 @@ class Window(NamedTuple):
         """Return the window in a photo that is larger by `factor`."""
         return Window(factor * (self.x + 0.5) - 0.5, factor * (self.y + 0.5) - 0.5, factor * self.side)
 
+    def zoomed(self, factor: float) -> Window:
+        """Return the window with the same centre whose sides are longer by `factor`."""
+        shift = self.side * (1 - factor) / 2
+        return Window(self.x + shift, self.y + shift, self.side * factor)
+
     def face(self, score: float) -> Face:
         """Return the face that the window is drawn around, with the box and the points of a frontal one."""
         template_size, target = TEMPLATES["faceocc256"]

@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 
 from common.geometry import apply_to_image
 from face_align.locate import CropRule
-from inference.self_detector import (
-    SMALLEST_TILE_PX,
-    SelfDetector,
-    by_segmenter,
-    cut_out,
-    tile_windows,
-    whole_window,
-)
+from inference.self_detector import SelfDetector, View, agreement, by_segmenter
 from inference.self_detector_shapes import Window, mean_face
+from inference.self_detector_windows import SMALLEST_TILE_PX, cut_out, tile_windows, whole_window
 from tests.stand_ins import ColourPredictor
 
 RULE = CropRule("similarity5", "faceocc256", ColourPredictor.size)
@@ -96,12 +90,43 @@ def test_what_has_not_the_shape_of_a_face_is_no_face() -> None:
     assert SelfDetector(ColourPredictor()).detect(green(50, 70)) == []
 
 
+class SeesFacesEverywhere(ColourPredictor):
+    """Says that each window shows a face, wherever it lies: what a network knows that only saw aligned crops."""
+
+    def predict_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(crops))
+        face = mean_face(self.size).astype(np.float32)
+        return np.broadcast_to(face, (len(crops), 2, *face.shape)).copy()
+
+
+def test_what_moves_with_the_window_is_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SelfDetector(SeesFacesEverywhere()).detect(green(400, 400)) == []
+    monkeypatch.setattr("inference.self_detector.SAME_PLACE", 0.0)
+    assert len(SelfDetector(SeesFacesEverywhere()).detect(green(400, 400))) > 0  # all else takes it for faces
+
+
+@given(x=st.floats(-30, 30), y=st.floats(-30, 30), zoom=st.floats(0.8, 1.25))
+@settings(max_examples=20, deadline=None)
+def test_views_of_one_face_agree(x: float, y: float, zoom: float) -> None:
+    photo, window = green(400, 400), Window(100, 100, 200)
+    draw_face(photo, window)
+
+    def look(at: Window) -> View:
+        red = cut_out(photo, at, size=128)[..., 0] / np.float32(255)
+        return View(at, red, at.inside((400, 400), size=128))
+
+    shifted = Window(window.x + x, window.y + y, window.side).zoomed(zoom)
+    assert agreement(look(window), look(shifted)) > 0.95
+    elsewhere = look(window)._replace(window=Window(window.x + 100, window.y, window.side))
+    assert agreement(look(window), elsewhere) < 0.5
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (2000, 30)])
 def test_a_photo_of_any_shape_is_looked_at(size: tuple[int, int]) -> None:
     assert SelfDetector(ColourPredictor()).detect(np.full((*size, 3), RED, np.uint8)) is not None
 
 
-@pytest.mark.parametrize(("side", "looks"), [(400, 1 + 2), (150, 1 + 4 + 2)])
+@pytest.mark.parametrize(("side", "looks"), [(400, 1 + 2 + 2), (150, 1 + 4 + 2 + 2)])
 def test_a_photo_takes_few_looks(side: int, looks: int) -> None:
     photo, predictor = green(480, 640), ColourPredictor()
     draw_face(photo, Window(120, 40, side))
