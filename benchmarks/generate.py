@@ -21,6 +21,7 @@ from common.seeding import TRAIN_STREAM, generator
 from configs.schema import AugmentSection, OcclusionJob, OcclusionSection, PreparedSet
 from datasets.augment import build_augmenter, warp
 from datasets.faces import FaceOcclusionDataset
+from datasets.pack import pack
 from datasets.prepared import build_face_set
 from face_align.celebamask_hq import PhotoRecord, read_parts, resize_label
 from face_align.landmarks import read_landmarks
@@ -78,6 +79,8 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
         found.append(time_in_memory(name, occlusion(world, config, only="masks", overrides=overrides), faces))
     mix, prepared = occlusion(world, "mix"), scratch / f"crops{LOADER_SIDE_PX}"
     found.append(time_loader("online_mix_256", mix, prepared))
+    pack(prepared, packed := scratch / f"packed{LOADER_SIDE_PX}")
+    found.append(time_loader("online_mix_packed_256", mix, packed))
     plain = {name: section.model_copy(update={"harmony": None}) for name, section in mix.generators.items()}
     one = mix.model_copy(update={"generators": plain, "count": (1, 1)})
     return [*found, time_loader("online_mix_plain_one_256", one, prepared)]
@@ -199,7 +202,7 @@ def time_in_memory(case: str, section: OcclusionSection, faces: list[AlignedFace
 
 
 def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measurement:
-    """Time a training sample, face on disk to uint8 tensors, against decoding the face and one warp."""
+    """Time a training sample, face on disk to uint8 tensors, against reading the face and one warp."""
     records = build_face_set({"faces": PreparedSet(prepared=prepared)}).records
     policy = FacePolicy()
     faces = FaceOcclusionDataset(
@@ -215,7 +218,7 @@ def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measure
         faces[divmod(image, len(records))]
 
     def floor(index: int) -> None:
-        image, label = read_image(records[index].image), read_label(records[index].label)
+        image, label, _, _ = records[index].read()
         warp(np.eye(2, 3), image=image, masks=np.dstack([label, label]), size=LOADER_SIDE_PX)
 
     epochs = {"seen": WARM_UP_SAMPLES}
