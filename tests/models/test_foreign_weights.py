@@ -39,4 +39,6 @@ def test_weights_in_faceoccs_layout_answer_as_a_plain_forward_pass(
     found = CropPredictor.from_file(path, device="cpu").predict_crops(crops)
     assert found.shape == (2, 1, 256, 256)
     np.testing.assert_allclose(found, expected, atol=2e-5)
-    np.testing.assert_array_equal(found > 0.5, expected > 0.5)
+    clear = np.abs(expected - 0.5) > 2e-5  # a network of random weights is undecided almost everywhere
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal(found[clear] > 0.5, expected[clear] > 0.5)
