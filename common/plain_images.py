@@ -85,7 +85,7 @@ def read_plain_png(path: Path, max_pixels: int) -> Image8 | None:
 
 def _packed_pixels(content: bytes) -> bytes:
     """Return the packed pixels of a PNG; nothing if it ends too early or holds what could turn the picture."""
-    at, pieces = len(PNG_SIGNATURE), []
+    at, pieces = len(PNG_SIGNATURE), list[bytes]()
     while at + 12 <= len(content):
         length, name = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
         if name == b"IEND":
