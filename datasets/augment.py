@@ -88,7 +88,7 @@ def warp(matrix: Affine, *, image: Image8, masks: NDArray[np.uint8], size: int) 
     """Return image (S, S, 3) and masks (S, S, C) moved by `matrix`; both are mirrored beyond the edge and agree."""
     # Mirrored first and then moved: OpenCV is faster by a third where it need not look for mirrored pixels itself.
     margin_px = _overhang_px(matrix, image.shape[:2], size)
-    mirrored = cv2.copyMakeBorder(image, *[margin_px] * 4, cv2.BORDER_REFLECT_101)
+    mirrored = cv2.copyMakeBorder(image, margin_px, margin_px, margin_px, margin_px, cv2.BORDER_REFLECT_101)
     from_mirrored = matrix - np.array([[0.0, 0.0, 1.0]]) * (matrix[:, :2].sum(axis=1, keepdims=True) * margin_px)
     moved = apply_to_image(from_mirrored, mirrored, size=(size, size), fill="black")
     # Two masks are moved as one of 16 bits, at a third of the time.

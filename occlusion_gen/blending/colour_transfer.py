@@ -49,8 +49,8 @@ def transfer_colours(kind: TransferKind, *, patch: Patch, face: Face, seed: int,
     if face.box is None or cv2.countNonZero(opaque.view(np.uint8)) == 0:
         return patch
     if kind == "linear_ot":
-        target = measure_once("gaussian", lambda it: gaussian_of(_thinned(it.image, it.visible)), face)
-        whole_way = linear_map(gaussian_of(_thinned(patch.colour, opaque)), target)
+        of_face = measure_once("gaussian", lambda it: gaussian_of(_thinned(it.image, it.visible)), face)
+        whole_way = linear_map(gaussian_of(_thinned(patch.colour, opaque)), of_face)
         return patch._replace(colour=cv2.transform(patch.colour, strength * whole_way + (1 - strength) * np.eye(3, 4)))
     rng = np.random.default_rng(seed)
     if kind in ("sot", "sot_published"):
