@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def segment_photos(options: argparse.Namespace) -> None:
         rows = folder.record(pipeline.run(todo))
         for _ in tqdm(rows, desc="infer", total=len(found.photos), initial=reused, unit="photo"):
             pass
-    report([folder.rows[photo.id] for photo in found.photos], reused=reused, folder=folder.path, kinds=kinds)
+    report((folder.rows[photo.id] for photo in found.photos), reused=reused, folder=folder.path, kinds=kinds)
 
 
 def segment_video(options: argparse.Namespace) -> None:
@@ -164,20 +164,32 @@ def settings_from(
     }
 
 
-def report(rows: Sequence[Row], *, reused: int, folder: Path, kinds: Sequence[str]) -> None:
-    """Print what came out, and every photo that could not be used; exit with 3 if there is one.
+def report(rows: Iterable[Row], *, reused: int, folder: Path, kinds: Sequence[str]) -> None:
+    """Print what came out, and the first photos that could not be used; exit with 3 if there is one.
+
+    Args:
+        rows: of all photos; read once, so that none needs to be held.
+        reused: how many are from an earlier run.
+        folder: with the results.
+        kinds: of results.
 
     Raises:
         UserError: no photo could be used.
     """
-    failed = [row for row in rows if "reason" in row]
-    reasons = "".join(f"\n  {row['reason']}" for row in failed[:SHOWN])
+    counts: Counter[str] = Counter()
+    failed: list[str] = []
+    faces = 0
+    for row in rows:
+        counts[row["outcome"]] += 1
+        faces += len(row.get("faces", ()))
+        if "reason" in row:
+            failed.append(row["reason"])
+    reasons = "".join(f"\n  {reason}" for reason in failed[:SHOWN])
     more = f"\n  and {len(failed) - SHOWN} more, see {folder / FACES_NAME}" if len(failed) > SHOWN else ""
-    if len(failed) == len(rows):
-        raise UserError(f"none of the {len(rows)} photos could be used:{reasons}{more}")
-    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in Counter(row["outcome"] for row in rows).items())
-    faces = sum(len(row.get("faces", ())) for row in rows)
-    print(f"{len(rows)} photos ({reused} from an earlier run): {outcomes}; {faces} faces")
+    if len(failed) == counts.total():
+        raise UserError(f"none of the {counts.total()} photos could be used:{reasons}{more}")
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    print(f"{counts.total()} photos ({reused} from an earlier run): {outcomes}; {faces} faces")
     for kind in kinds:
         print(folder / kind)
     print(folder / FACES_NAME)
