@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from common.checkpoint import load_last_state, load_state
 from common.config import load_config
 from common.image_io import read_image, read_label, write_label
+from common.manifest import read_manifest, sha256, write_manifest
 from configs.schema import TrainJob
 from models.predictor import CropPredictor
 from models.weights import Preprocessing, load_weights
@@ -325,6 +326,23 @@ def copied(prepared: Path, tmp_path: Path) -> Path:
     return shutil.copytree(prepared, tmp_path / "copied")
 
 
+def accept_changes(folder: Path) -> None:
+    """Let the manifest tell of the files as they are now."""
+    rows = read_manifest(folder)
+    for row in rows:
+        row["sha256"] = {kind: sha256(folder / name) for kind, name in row["files"].items()}
+    write_manifest(folder, rows)
+
+
+def test_a_changed_label_is_named_and_not_trained_on(
+    config: Path, copied: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / "labels" / "2.png"
+    write_label(path, np.zeros_like(read_label(path)))
+    assert main(config, f"train_sets.faces.prepared={copied}") == 2
+    assert f"{path}: is not the file that was written" in capsys.readouterr().err
+
+
 def test_class_ids_that_no_part_has_are_told_with_their_file(
     config: Path, copied: Path, main: Main, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -332,6 +350,7 @@ def test_class_ids_that_no_part_has_are_told_with_their_file(
     label = read_label(path)
     label[0, 0] = 255
     write_label(path, label)
+    accept_changes(copied)
     assert main(config, f"train_sets.faces.prepared={copied}") == 2
     assert f"{path}: holds the class id 255, known are 0 to 22" in capsys.readouterr().err
 
@@ -339,6 +358,7 @@ def test_class_ids_that_no_part_has_are_told_with_their_file(
 def test_faces_without_a_face_do_no_harm(config: Path, copied: Path, tmp_path: Path, main: Main) -> None:
     for path in (copied / "labels").iterdir():
         write_label(path, np.zeros_like(read_label(path)))
+    accept_changes(copied)
     assert main(config, f"train_sets.faces.prepared={copied}", f"validation.set.prepared={copied}") == 0
     state = load_state(tmp_path / "run" / LATEST)
     assert state["progress"]["bad_steps"] == 0
@@ -348,8 +368,7 @@ def test_faces_without_a_face_do_no_harm(config: Path, copied: Path, tmp_path: P
 def test_a_set_with_test_samples_does_not_judge(
     config: Path, copied: Path, tmp_path: Path, main: Main, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = copied / "manifest.jsonl"
-    manifest.write_text(manifest.read_text().replace('"split": "val"', '"split": "test"'))
+    write_manifest(copied, [{**row, "split": row["split"].replace("val", "test")} for row in read_manifest(copied)])
     assert main(config, f"validation.set.prepared={copied}", "validation.set.split=null") == 2
     assert "2 of 6 samples for validation are of split 'test'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
@@ -361,7 +380,7 @@ def test_a_run_does_not_go_on_with_other_data(
     overrides = [f"train_sets.faces.prepared={copied}", "train.images=4"]
     assert main(config, *overrides) == 0
     manifest = copied / "manifest.jsonl"
-    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:5]))
+    write_manifest(copied, read_manifest(copied)[:5])
     assert main(config, *overrides) == 2
     assert f"these manifests have changed since the run began: {manifest}" in capsys.readouterr().err
 
