@@ -37,7 +37,7 @@ def read_array_pickle(path: Path, *, max_bytes: int) -> Any:
 def _check_sizes(content: bytes) -> None:
     """Raise `ValueError` where a pickle asks for more memory than its own length explains, before it gets any."""
     for opcode, argument, _ in pickletools.genops(content):  # refuses texts and bytes that are longer than the file
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise ValueError(f"a list of {argument} objects in {len(content)} bytes")
 
 

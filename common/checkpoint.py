@@ -52,7 +52,7 @@ def save_state(path: Path, state: dict[str, Any], *, older: Path | None = None) 
         _sync_folder(path.parent)
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:  # torch tells of a write that failed in its own ways
         partial.unlink(missing_ok=True)
-        raise _unwritable(path, getattr(error, "strerror", None) or str(error).splitlines()[0]) from error
+        raise _unwritable(path, getattr(error, "strerror", None) or _first_line(error)) from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file; none of them is a fault of ours
         raise UserError(
-            f"{path}: is no readable training state ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"{path}: is no readable training state ({type(error).__name__}: {_first_line(error)}); "
             "remove it to start from an older checkpoint or from the beginning"
         ) from error
     if not isinstance(state, dict):
@@ -103,6 +103,10 @@ def tensor_bytes(content: Any) -> int:
     if isinstance(content, Iterable) and not isinstance(content, str | bytes):
         return sum(tensor_bytes(part) for part in content)
     return 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _check(path: Path) -> None:

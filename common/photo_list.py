@@ -82,6 +82,9 @@ def _read_list(path: Path) -> tuple[Path, list[Path]]:
     if not names:
         raise UserError(f"{path}: expected the path of a photo on each line, found an empty file")
     files = [Path(os.path.abspath(path.parent / name)) for name in names]  # noqa: PTH100 (links stay as they are)
+    wrong = [name for name, file in zip(names, files, strict=True) if "\0" in name or file.is_dir()]
+    if wrong:
+        raise UserError(f"{path}: expected the path of a photo on each line, found {wrong[:SHOWN]}; take these out")
     return Path(os.path.commonpath([file.parent for file in files])), files
 
 

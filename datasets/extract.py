@@ -152,7 +152,7 @@ def _zip_member(entry: zipfile.ZipInfo) -> Member:
         refusal = "is a device or another special file"
     elif entry.flag_bits & ENCRYPTED:
         refusal = "is encrypted"
-    return Member(entry.filename, entry.file_size, refusal, entry.is_dir())
+    return Member(entry.filename, entry.file_size, refusal, entry.filename.endswith("/"))
 
 
 def _tar_member(entry: tarfile.TarInfo) -> Member:

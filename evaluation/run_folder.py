@@ -34,9 +34,9 @@ class EvaluationRun(NamedTuple):
         """
         path = self.path / name / "per_image.csv"
         try:
-            with path.open(encoding="utf-8", newline="") as stream:
+            with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
                 rows = {row["id"]: row for row in csv.DictReader(stream)}
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, csv.Error) as error:
             raise UserError(f"{path}: cannot be read ({error!r}); run eval.py again") from error
         if len(rows) != self.summaries[name]["n"]:
             raise UserError(

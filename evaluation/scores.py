@@ -139,12 +139,12 @@ class SetScorer:
 
 
 def write_per_image(path: Path, scores: Sequence[ImageScore]) -> None:
-    """Write one line an image as CSV; there is at least one."""
+    """Write one line an image as CSV; there is at least one. Names that are no UTF-8 keep their bytes."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(row_of(scores[0])), lineterminator="\n")
     writer.writeheader()
     writer.writerows(row_of(score) for score in scores)
-    write_bytes(path, stream.getvalue().encode(errors="backslashreplace"))
+    write_bytes(path, stream.getvalue().encode(errors="surrogateescape"))
 
 
 def write_summary(path: Path, summary: Summary | list[Summary]) -> None:

@@ -53,10 +53,11 @@ def campaign(name: str, *, seconds: int, corpus: Path) -> tuple[int, list[Path]]
     places = [f"-artifact_prefix={place / 'findings'}/", f"-dict={place / 'tokens.txt'}", str(place / "inputs")]
     command = [sys.executable, __file__, "--one", name, *limits, *places]
     with (place / "log.txt").open("w", encoding="utf-8", errors="replace") as log:
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=REPOSITORY, check=False)
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=REPOSITORY, check=False).returncode
     text = (place / "log.txt").read_text(encoding="utf-8", errors="replace")
     tried = max((int(number) for number in re.findall(r"^#(\d+)", text, re.MULTILINE)), default=0)
-    return tried, sorted(set((place / "findings").iterdir()) - before)
+    found = sorted(set((place / "findings").iterdir()) - before)
+    return tried, found or ([place / "log.txt"] if code else [])
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ be named. Needs Linux; with the right to mount, disks are small tmpfs, else file
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import tempfile
@@ -59,7 +60,7 @@ def main() -> None:
     counts: dict[str, int] = {}
     lost: list[str] = []
     start_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):  # which still gets the counts
         world = make_world(Path(folder))
         for name in options.stages:
             whole = injections.run_undisturbed(STAGES[name], world)

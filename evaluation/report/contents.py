@@ -100,7 +100,7 @@ def read_rows(path: Path) -> list[Row]:
         RecordError: the file is missing, lacks a column, or holds something else than numbers.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
             reader = csv.DictReader(stream)
             missing = [column for column in NEEDED_COLUMNS if column not in (reader.fieldnames or ())]
             if missing:

@@ -13,7 +13,9 @@ wrong pixel in it, so that ten of them in a photo of ten million are still seen.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ VIEW_SIDE_PX = 256
 JPEG_QUALITY = 80  # two thirds of a page are photos
 FACE, NOT_SCORED = 255, 128
 MISSED, INVENTED = 64, 128
+LONGEST_NAME = 220  # bytes of an id's last part that stand in the names of its pictures
 JPEG_END = b"\xff\xd9"
 # Soft values differ little from their neighbours: what this filter leaves of them is the smallest of all, and runs are
 # found many times faster than what higher levels search for.
@@ -56,10 +59,19 @@ def view_paths(folder: Path, id: str) -> dict[str, Path]:
     Raises:
         RecordError: the id leads out of the folder.
     """
-    if not (folder / f"{id}.photo.jpg").resolve().is_relative_to(folder.resolve()):
+    if not (folder / f"{id}.").resolve().is_relative_to(folder.resolve()):
         raise RecordError(f"{id!r}: the id of an image names a file, and this one lies outside {folder}; rename it")
     pictures = {"photo": "jpg", "truth": "png", "probability": "png", "errors": "png"}
-    return {name: folder / f"{id}.{name}.{suffix}" for name, suffix in pictures.items()}
+    place = folder / id
+    return {name: place.with_name(f"{_short(place.name)}.{name}.{suffix}") for name, suffix in pictures.items()}
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for what is put behind it; the names of files have at most 255 bytes."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    return f"{encoded[: LONGEST_NAME - 20].decode(errors='ignore')}~{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def write_view(

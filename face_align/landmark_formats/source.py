@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,8 @@ class LandmarkFolder:
     def get(self, photo_id: str) -> list[LandmarkRecord]:
         """Return the faces of a photo. Raises: see `LandmarkSource`."""
         candidates = [self.folder / f"{photo_id}{suffix}" for suffix in FILE_READERS]
-        found = [path for path in candidates if path.is_file()]
+        # Unlike `Path.is_file`, this is False for a name that the suffix makes longer than a file's may be.
+        found = [path for path in candidates if os.path.isfile(path)]  # noqa: PTH113
         if not found:
             kinds = ", ".join(FILE_READERS)
             raise missing(candidates[0], f"no landmarks for this photo, nor with {kinds}; detect them, or leave it out")

@@ -35,7 +35,7 @@ def test_the_command_repeats_itself_and_guards_its_folder(world: World, tmp_path
     assert "'ok': 6" in done.stdout
     out = tmp_path / "out"
     kept = {path.name for path in out.iterdir()}
-    files = {"config.yaml", "contact_sheet.jpg", "histograms.png", "manifest.jsonl", "report.json"}
+    files = {"config.yaml", "contact_sheet.jpg", "histograms.png", "manifest.jsonl", "manifest.sha256", "report.json"}
     assert kept == {*files, "images", "labels"}
     other = run("align.size=32")
     assert other.returncode == 2

@@ -25,7 +25,7 @@ from common.config import Section, load_config
 from common.errors import UserError
 from common.image_io import image_size, read_image, read_label, read_mask, read_rgba
 from common.journal import JOURNAL_NAME, whole_rows
-from common.manifest import FILE_NAME, encode_row
+from common.manifest import FILE_NAME, encode_row, seal_row
 from common.photo_list import Photo, find_photos
 from configs.schema import AlignJob, EvalJob, PreparedSet, TrainJob
 from datasets.extract import judged_members
@@ -259,8 +259,8 @@ PARSERS: dict[str, Parser] = {
         "l.txt", lambda: [_celeba_lines(), _wflw_lines()], lambda folder: open_landmarks(folder / "l.txt")
     ),
     "manifest": Parser(FILE_NAME, lambda: [encode_row(ROW).encode() + b"\n"], _read_prepared),
-    "journal": Parser(JOURNAL_NAME, lambda: [encode_row(ROW).encode() + b"\n"], _read_journal),
-    "masks_of_photos": Parser(FACES_NAME, lambda: [encode_row(ROW).encode() + b"\n"], _read_mask_folder),
+    "journal": Parser(JOURNAL_NAME, lambda: [seal_row(ROW).encode() + b"\n"], _read_journal),
+    "masks_of_photos": Parser(FACES_NAME, lambda: [seal_row(ROW).encode() + b"\n"], _read_mask_folder),
     "packed": Parser(INDEX_NAME, _packed_index, _read_packed),
     "config": Parser(
         "c.yaml", _configs("mini/train.yaml", "faceocc_improved.yaml"), lambda folder: _read_config(folder, TrainJob)

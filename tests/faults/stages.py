@@ -24,8 +24,8 @@ from tests.stand_ins import photo_with_face, save_tiny_weights
 from tests.tiny_world import HOLDOUT, draw_world
 
 FACES, PHOTOS, SIDE = 12, 16, 64
-# What tells of time and machine, not of results.
-TIMES = ("report.json", "metrics.jsonl", "log.txt", "environment.json", "tensorboard")
+# What tells of time and machine, not of results; a killed run leaves its .lock, which then locks nothing.
+TIMES = ("report.json", "metrics.jsonl", "log.txt", "environment.json", "tensorboard", ".lock")
 SMALL_BLOCK = 2 * SIDE * SIDE * 4  # two faces between two flushes of `pack`
 
 

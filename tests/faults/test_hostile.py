@@ -17,16 +17,18 @@ import numpy as np
 import pytest
 import torch
 
-from common.checkpoint import load_state
+from common.checkpoint import load_state, save_state
 from common.config import ConfigError, Section, load_config
 from common.errors import UserError
 from common.image_io import UnreadableImageError, image_size, read_image, read_label, read_mask, read_rgba
 from common.labels import FacePolicy
-from common.manifest import FILE_NAME, read_manifest, sha256
+from common.manifest import FILE_NAME, read_manifest, sha256, unseal_row
+from common.photo_list import find_photos
+from datasets.extract import judged_members
 from datasets.packed import open_packed
 from datasets.test_sets import TestImage, read_truth
 from evaluation.predictions import PredictionFolder
-from face_align.landmark_formats import read_landmark_file
+from face_align.landmark_formats import open_landmarks, read_landmark_file
 from models.card import decode_card, encode_card
 from models.state_files import read_state
 from models.weights import load_weights, save_weights
@@ -261,3 +263,40 @@ def test_a_card_of_other_types_is_refused(part: str, key: str, value: object, tm
     (content[part] if part else content)[key] = value
     with pytest.raises(UserError, match="the card in its header is damaged"):
         decode_card(tmp_path / "w.safetensors", json.dumps(content))
+
+
+def test_what_the_fuzzer_found_in_lists_and_states(tmp_path: Path) -> None:
+    """Each of these once ended in a traceback; the others that were found stand with their kind above."""
+    (tmp_path / "list.txt").write_text("a.png\n/\n")
+    with pytest.raises(UserError, match=r"list\.txt: expected the path of a photo on each line, found \['/'\]"):
+        find_photos(str(tmp_path / "list.txt"))
+    (tmp_path / "list.txt").write_bytes(b"a\0.png\n")
+    with pytest.raises(UserError, match=r"list\.txt: expected the path of a photo"):
+        find_photos(str(tmp_path / "list.txt"))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x", b"")
+    content = (tmp_path / "a.zip").read_bytes().replace(b"\x01\0", b"\0\0").replace(b"x", b"")  # a name of no byte
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip: "):
+        judged_members(tmp_path / "a.zip", tmp_path / "out")
+    save_state(tmp_path / "latest.pt", {"a": torch.zeros(3)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "load", lambda *_, **__: (_ for _ in ()).throw(EOFError()))  # an error without a text
+        with pytest.raises(UserError, match=r"latest\.pt: is no readable training state \(EOFError: \)"):
+            load_state(tmp_path / "latest.pt")
+
+
+def test_numbers_that_are_none_do_not_stop_a_reader(tmp_path: Path) -> None:
+    line = '{"id": "a", "outcome": "ok", "files": {}, "sha256": {}, "share": NaN, "crc32": "00000000"}'
+    assert unseal_row(line) is None
+    wflw = " ".join(["5"] * 196 + ["x", "1", "2", "3"] + ["0"] * 6 + ["a.jpg"])
+    (tmp_path / "l.txt").write_text(wflw)
+    with pytest.raises(UserError, match="expected numbers as corners of the box"):
+        open_landmarks(tmp_path / "l.txt").get("a")
+    for size, message in (("[1e999, 5]", "expected numbers"), ("[" * 5000, "expected a JSON object")):
+        (tmp_path / "l.jsonl").write_text('{"id": "a", "scheme": "five", "points": [], "image_size": ' + size + "}")
+        with pytest.raises(UserError, match=message):
+            open_landmarks(tmp_path / "l.jsonl").get("a")
+    (tmp_path / "a.pts").write_text(f"version: 1\nn_points: {'9' * 5000}\n{{\n}}\n")
+    with pytest.raises(UserError, match="n_points: 68"):
+        read_landmark_file(tmp_path / "a.pts")

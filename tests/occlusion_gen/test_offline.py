@@ -97,7 +97,7 @@ def test_a_damaged_face_is_recorded_and_the_others_go_on(
     (copy / "images" / "1.png").write_bytes(b"spoilt")
     assert main(config, f"data.prepared={copy}", "max_failed_share=0.5") == 0
     rows = read_manifest(tmp_path / "out")
-    assert [row["outcome"] for row in rows] == ["ok", "unreadable_image", "ok", "ok"]
+    assert [row["outcome"] for row in rows] == ["ok", "damaged_file", "ok", "ok"]
     assert [row["key"][2] for row in rows if row["outcome"] == "ok"] == [0, 2, 3]
 
 

@@ -119,7 +119,7 @@ def test_tables_that_cannot_be_read(output: Path) -> None:
         assert told in message
         assert str(path) in message
     path.write_bytes(original.encode().replace(b"half", b"h\xe9lf"))
-    assert "cannot be read" in message_of(output)
+    assert "no such file" in message_of(output)  # the bytes of a name that is no UTF-8 are kept; no view has that name
     path.unlink()
     (output / "masks" / "per_image.csv").unlink()
     assert message_of(output).count("per_image.csv: no such file") == 2
