@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,3 +123,12 @@ def test_a_set_with_test_samples_does_not_judge(
     assert main(config, f"validation.set.prepared={copied}", "validation.set.split=null") == 2
     assert "2 of 6 samples for validation are of split 'test'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_label_is_named_and_not_trained_on(
+    config: Path, copied: Path, main: Main, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / "labels" / "2.png"
+    write_label(path, np.zeros_like(read_label(path)))
+    assert main(config, f"train_sets.faces.prepared={copied}") == 2
+    assert f"{path}: is not the file that was written" in capsys.readouterr().err
