@@ -55,7 +55,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     )
     subprocess.run(command(config), cwd=REPOSITORY, check=True, capture_output=True, timeout=120)
     whole = contents(out)
-    assert len(whole) == 2 * PHOTOS + 4  # crops, label maps; configuration, manifest, contact sheet, histograms
+    assert len(whole) == 2 * PHOTOS + 5  # crops, label maps; configuration, manifest and its sum, sheet, histograms
     shutil.rmtree(out)
     done = kill_after(config, out / "journal.jsonl", 5)
     if len(done) >= PHOTOS:
