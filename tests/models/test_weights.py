@@ -14,6 +14,7 @@ from common.errors import UserError
 from configs.schema import ModelSection
 from models.network import NetworkSpec, build_network, load_encoder, make_network
 from models.weights import (
+    DIGEST_KEY,
     FORMAT,
     HEADER_KEY,
     Card,
@@ -71,7 +72,8 @@ def rewritten(saved: Path, path: Path, header: str | None, drop: str = "") -> Pa
 
 def header_of(saved: Path, **changes: object) -> str:
     with safe_open(saved, framework="pt") as stream:
-        return json.dumps({**json.loads(stream.metadata()[HEADER_KEY]), **changes})
+        content = {**json.loads(stream.metadata()[HEADER_KEY]), **changes}
+    return json.dumps({key: value for key, value in content.items() if key != DIGEST_KEY})
 
 
 def test_files_of_others_and_damaged_files_are_refused(saved: Path, tmp_path: Path) -> None:
