@@ -63,16 +63,25 @@ def test_the_shipped_registry_holds_the_published_facts() -> None:
     images = torch.randint(0, 256, (1, 3, 4, 4), dtype=torch.uint8)
     assert torch.allclose(released.card().preprocessing.normalise(images), images / 255)  # no mean, no deviation
     assert retrained.card().preprocessing.mean == (0.485, 0.456, 0.406)
-    for entry in registry.values():
+    for entry in (released, retrained):
         assert entry.card().network == NetworkSpec("unet", "resnet18", (256, 128, 64, 32, 16), ("visible",))
         assert entry.source.startswith("https://")
+
+
+def test_the_registry_knows_the_file_that_is_shipped() -> None:
+    entry = read_registry()["occface_mobile"]
+    path = REPOSITORY / "weights" / entry.file
+    assert (path.stat().st_size, sha256(path)) == (entry.bytes, entry.sha256)
+    card = load_weights(path)[1]
+    assert (card.network, card.preprocessing) == (entry.card().network, entry.card().preprocessing)
 
 
 def test_the_size_of_the_published_file_is_that_of_its_network() -> None:
     """Weights and statistics of 32 bits and 64-bit counters, with a header or a zip's overhead of at most 100 kB."""
     network = make_network(NetworkSpec("unet", "resnet18", (256, 128, 64, 32, 16), ("visible",)))
     expected = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    for entry in read_registry().values():
+    for name in ("faceocc_released", "faceocc_retrained_2026"):
+        entry = read_registry()[name]
         assert 0 < entry.bytes - expected < 100_000
 
 
@@ -212,7 +221,7 @@ def test_the_command_lists_verifies_and_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fetch", "nothing"], "'nothing' is no known weights file; known: faceocc_released"),
+        (["fetch", "nothing"], "'nothing' is no known weights file; known: occface_mobile"),
         (["convert", "a.ckpt", "b.pth"], "expected a name that ends in .safetensors"),
         (["convert", "none.ckpt", "b.safetensors"], "none.ckpt: no such weights file"),
         (["cost", "encoder"], "'encoder': expected key=value"),
