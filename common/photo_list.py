@@ -82,7 +82,7 @@ def _read_list(path: Path) -> tuple[Path, list[Path]]:
     if not names:
         raise UserError(f"{path}: expected the path of a photo on each line, found an empty file")
     files = [Path(os.path.abspath(path.parent / name)) for name in names]  # noqa: PTH100 (links stay as they are)
-    wrong = [name for name, file in zip(names, files, strict=True) if "\0" in name or file.is_dir()]
+    wrong = [name for name, file in zip(names, files, strict=True) if "\0" in name or _is_folder(file)]
     if wrong:
         raise UserError(f"{path}: expected the path of a photo on each line, found {wrong[:SHOWN]}; take these out")
     return Path(os.path.commonpath([file.parent for file in files])), files
@@ -124,3 +124,10 @@ def _check_names(photos: Iterable[Photo]) -> None:
             f"these photos differ in their suffix only and would write the same result files:\n  {listed}{more}\n"
             "rename one of each, or run on each kind alone with a pattern in quotes, e.g. 'photos/*.jpg'"
         )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long for the file system
+        return False

@@ -82,7 +82,7 @@ class MaskStream:
     @classmethod
     def from_file(
         cls,
-        path: Path,
+        path: str | Path,
         *,
         device: str = "auto",
         batch_size: int = 256,
@@ -90,7 +90,7 @@ class MaskStream:
         compile_mode: str | None = None,
     ) -> MaskStream:
         """Return the stream of a weights file, see `models.weights.load_weights`."""
-        network, card = load_weights(path)
+        network, card = load_weights(Path(path))
         return cls(network, card, device=device, batch_size=batch_size, precision=precision, compile_mode=compile_mode)
 
     @torch.no_grad()

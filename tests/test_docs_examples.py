@@ -171,10 +171,20 @@ def test_a_module_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("page", ["README.md", "docs/inference.md"])
 def test_python_snippets_run(page: str, checkout: Path) -> None:
     photo = read_image(list_images(checkout / "runs/sample/world/RealOcc/image")[0])
-    (snippet,) = python_of(ROOT / page)
+    snippet = next(found for found in python_of(ROOT / page) if "Predictor" in found)
     names: dict[str, object] = {"photo": photo}
     exec(compile(snippet, page, "exec"), names)
     masks = names["masks"]
     assert isinstance(masks, PhotoMasks)
     assert masks.visible.shape == photo.shape[:2]
     assert masks.visible.mean() > 0.05
+
+
+def test_the_snippet_for_crops_in_memory_runs() -> None:
+    snippet = next(found for found in python_of(ROOT / "docs/inference.md") if "MaskStream" in found)
+    assert 'device="cuda", compile_mode="default"' in snippet
+    names: dict[str, object] = {"crops": np.zeros((2, 256, 256, 3), np.uint8)}
+    exec(compile(snippet.replace('"cuda", compile_mode="default"', '"cpu"'), "inference.md", "exec"), names)
+    masks = names["masks"]
+    assert isinstance(masks, np.ndarray)
+    assert masks.shape == (2, 2, 256, 256)

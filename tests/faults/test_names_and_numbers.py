@@ -135,7 +135,7 @@ def test_a_photo_that_does_not_fit_into_the_memory_costs_no_other(fault_world: W
     for number in range(3):
         matrix, size = face_in_photo(number)
         write_image(photos / f"{number}.png", draw_photo(part_masks(matrix, size), np.random.default_rng(number)))
-    write_image(photos / "large.png", np.zeros((6000, 6000, 3), np.uint8))  # 108 MB in memory
+    write_image(photos / "large.png", np.zeros((9500, 9500, 3), np.uint8))  # 271 MB in memory
     landmarks = tmp_path / "landmarks"
     landmarks.mkdir()
     for name in ("0", "1", "2", "large"):

@@ -154,7 +154,7 @@ def test_mistakes_in_keypoints_are_told(tmp_path: Path, table: object, message: 
 def test_broken_yaml_is_told(tmp_path: Path) -> None:
     write_mask(tmp_path, "green.png")
     (tmp_path / "keypoints.yaml").write_text("green.png: [1, 2")
-    with pytest.raises(UserError, match=r"keypoints\.yaml: cannot be read as YAML"):
+    with pytest.raises(UserError, match=r"keypoints\.yaml: not valid YAML"):
         open_all(tmp_path)
 
 
