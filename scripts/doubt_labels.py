@@ -27,7 +27,7 @@ from common.cli import parser
 from common.errors import UserError, exit_on_user_error
 from common.image_io import read_image, read_label, write_bytes, write_image, write_label
 from common.labels import PART_ID, UNKNOWN_PART, FacePolicy, visible_mask
-from common.manifest import FILE_NAME, Row, is_whole, read_manifest, read_samples, sha256, write_manifest
+from common.manifest import FILE_NAME, ManifestError, Row, is_whole, read_manifest, read_samples, sha256, write_manifest
 from common.visualize import blend, contact_sheet
 from models.predictor import CropPredictor
 
@@ -92,14 +92,21 @@ def main() -> None:
     arguments.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     options = arguments.parse_args()
     rows = read_samples(options.prepared)
-    if options.out.resolve() == options.prepared.resolve():
-        raise UserError(f"{options.out}: is the folder to read; name another one to write")
+    _check_output(options.out)
+    if not 0 < options.firm < 0.5:
+        raise UserError(f"--firm: expected a probability between 0 and 0.5, found {options.firm}")
     chosen = {row["id"] for row in rows if row.get("split") in options.splits}
     if not chosen:
         raise UserError(f"{options.prepared}: no sample of the splits {options.splits}; name others with --splits")
     if options.dry_run:
         print(f"would doubt the labels of {len(chosen)} of {len(rows)} faces and write {options.out}")
         return
+    model = CropPredictor.from_file(options.weights, device=options.device)
+    if (method := rows[0]["crop"]["method"]) != model.method:
+        raise UserError(
+            f"{options.weights}: was trained on crops of method {model.method!r}, and {options.prepared} holds "
+            f"{method!r}; take a network of the same crops"
+        )
     made_from = {
         "manifest": sha256(options.prepared / FILE_NAME),
         "weights": sha256(options.weights),
@@ -110,7 +117,8 @@ def main() -> None:
     if is_made(options.out, made_from):
         print(f"{options.out}: is made already")
         return
-    doubter = Doubter(CropPredictor.from_file(options.weights, device=options.device), options.firm, options.most)
+    write_bytes(options.out / RECORD, b"{}\n")  # whose folder it is, before anything lies in it
+    doubter = Doubter(model, options.firm, options.most)
     faces = write_doubted(options.prepared, options.out, rows, chosen=chosen, doubter=doubter)
     write_bytes(options.out / RECORD, (json.dumps(made_from, indent=2) + "\n").encode())
     marked = sum(face.share > 0 for face in faces)
@@ -118,13 +126,19 @@ def main() -> None:
     print(options.out)
 
 
+def _check_output(out: Path) -> None:
+    """Raise `UserError` where a folder holds anything that this script has not written."""
+    if out.exists() and not (out.is_dir() and ((out / RECORD).is_file() or not any(out.iterdir()))):
+        raise UserError(f"{out}: holds something that was not made here (no {RECORD}); name a new folder to write")
+
+
 def is_made(out: Path, made_from: dict[str, Any]) -> bool:
     """Return whether `out` was made from the same, and is whole."""
     try:
         recorded = json.loads((out / RECORD).read_text())
-    except (OSError, ValueError):
+        return bool(recorded == made_from) and all(is_whole(out, row) for row in read_manifest(out))
+    except (OSError, ValueError, ManifestError):
         return False
-    return bool(recorded == made_from) and all(is_whole(out, row) for row in read_manifest(out))
 
 
 def write_doubted(prepared: Path, out: Path, rows: list[Row], *, chosen: set[str], doubter: Doubter) -> list[Doubted]:

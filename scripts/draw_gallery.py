@@ -43,6 +43,8 @@ def main() -> None:
     arguments.add_argument("--weights", type=Path, help="a model of visible faces (the shipped one)")
     arguments.add_argument("--dry-run", action="store_true", help="say what would be drawn, and stop")
     options = arguments.parse_args()
+    if options.n < 1:
+        raise UserError(f"-n: expected at least one photo, found {options.n}")
     chosen = choose(list_images(options.photos), without=options.without, count=options.n)
     if options.dry_run:
         print(f"would draw {len(chosen)} photos of {options.photos} into {options.out}")

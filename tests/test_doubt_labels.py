@@ -12,7 +12,7 @@ from common.labels import PART_ID, FacePolicy
 from common.manifest import is_whole, read_manifest, sha256, write_manifest
 from models.network import build_network
 from models.weights import Card, make_preprocessing, save_weights
-from scripts.doubt_labels import Doubter, doubts_of, write_doubted
+from scripts.doubt_labels import RECORD, Doubter, doubts_of, is_made, write_doubted
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "doubt_labels.py"
 SIDE = 64
@@ -117,6 +117,9 @@ def test_as_a_command(prepared: Path, tmp_path: Path) -> None:
     assert "would doubt the labels of 1 of 2 faces" in run("--dry-run").stdout
     assert not (tmp_path / "out").exists()
     assert "no sample of the splits ['test']" in run("--splits", "test").stderr
+    unset = run("--firm", "0.7")
+    assert unset.returncode == 2
+    assert "--firm: expected a probability between 0 and 0.5, found 0.7" in unset.stderr
     done = run()
     assert done.returncode == 0, done.stderr
     assert "of 1 faces have doubts" in done.stdout
@@ -126,3 +129,36 @@ def test_as_a_command(prepared: Path, tmp_path: Path) -> None:
     label.write_bytes(label.read_bytes()[:-9])
     assert "is made already" not in run().stdout
     assert "is made already" in run().stdout
+
+
+@pytest.mark.parametrize("name", ["prepared", "other"])
+def test_folders_of_others_are_left_alone(prepared: Path, tmp_path: Path, name: str) -> None:
+    out = prepared if name == "prepared" else tmp_path / "other"
+    out.mkdir(exist_ok=True)
+    (out / "mine.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    words = [sys.executable, str(SCRIPT), str(prepared), str(out), "--weights", str(tmp_path / "none.safetensors")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{out}: holds something that was not made here" in done.stderr
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_missing_weights_are_told_before_anything_is_written(prepared: Path, tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        str(SCRIPT),
+        str(prepared),
+        str(tmp_path / "out"),
+        "--weights",
+        str(tmp_path / "no.safetensors"),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no.safetensors: no such weights file" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_its_manifest_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_text('{"firm": 0.25}')
+    assert not is_made(tmp_path, {"firm": 0.25})
