@@ -175,14 +175,22 @@ def _blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matri
     if wide == 0:
         return warped
     sigma_px = 0.03 * max(warped.shape[:2])
-    blurred = _strong_blur(warped, sigma_px)
     # With the pixels of the source next to it, from which the distance is measured in steps of up to two.
     part = np.s_[max(top - 2, 0) : top + high + 2, max(left - 2, 0) : left + wide + 2]
     distance_px = cv2.distanceTransform(outside[part], cv2.DIST_L2, 5)
     share = cv2.min(distance_px * np.float32(1 / (2 * sigma_px)), 1.0)
-    mixed = cv2.blendLinear(blurred[part], warped[part], share, 1 - share)
+    mixed = cv2.blendLinear(_blurred_part(warped, part, sigma_px), warped[part], share, 1 - share)
     warped[part] = mixed.reshape(warped[part].shape)
     return warped
+
+
+def _blurred_part(image: NDArray[np.uint8], part: tuple[slice, slice], sigma_px: float) -> NDArray[np.uint8]:
+    """Return `_strong_blur` of rows and columns of an image, mostly a few at an edge, from what the blur reaches."""
+    reach_px = math.ceil(4 * sigma_px)
+    rows, columns = part
+    top, left = max(rows.start - reach_px, 0), max(columns.start - reach_px, 0)
+    blurred = _strong_blur(image[top : rows.stop + reach_px, left : columns.stop + reach_px], sigma_px)
+    return blurred[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
 
 def _box_blur_outside(warped: NDArray[np.uint8], source_size: tuple[int, int], matrix: Affine) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from common.errors import RecordError
 from common.geometry import Affine, Fill, apply_to_label, apply_to_points, compose, scaling
 from common.image_io import write_image, write_label
 from common.labels import FacePolicy, visible_mask
-from common.manifest import Row, sha256
+from common.manifest import Row
 from configs.schema import AlignJob
 from face_align.celebamask_hq import PhotoRecord
 from face_align.crop import Method, photo_to_crop, residual_px
@@ -76,15 +76,17 @@ class Aligner:
         label = source.label_map()
         crop = source.crop(matrix, size=self.size, fill=self.fill)
         files = {"image": f"images/{record.id}.{self.image_format}"}
+        digests: dict[str, str] = {}
         share: dict[str, float] = {}
         if label is not None:
             label_crop = self._label_crop(record, matrix, label, size)
             if self.mark_sunglasses:
                 label_crop = mark_sunglasses(crop, label_crop)
             files["label"] = f"labels/{record.id}.png"
-            share["face_share"] = round(float(visible_mask(label_crop, self.policy).mean()), 4)
-            write_label(self.output / files["label"], label_crop)
-        write_image(self.output / files["image"], crop)
+            visible = visible_mask(label_crop, self.policy)
+            share["face_share"] = round(np.count_nonzero(visible) / visible.size, 4)
+            digests["label"] = write_label(self.output / files["label"], label_crop)
+        digests["image"] = write_image(self.output / files["image"], crop)
         return {
             "id": record.id,
             "outcome": "ok",
@@ -95,7 +97,7 @@ class Aligner:
             "crop": self._crop(),
             "photo_size": list(size),
             "files": files,
-            "sha256": {name: sha256(self.output / path) for name, path in files.items()},
+            "sha256": {name: digests[name] for name in files},
             "photo_to_crop": _rounded(matrix),
             **({} if found is None else self._landmark_columns(found, matrix)),
             **share,

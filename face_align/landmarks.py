@@ -99,7 +99,8 @@ def check_frame(path: Path, points: NDArray[np.float64], photo_size: tuple[int, 
         raise bad(
             path, f"all points lie within 2 px of the corner of {frame}; they look like shares: multiply by its size"
         )
-    if _handedness(points) < MIRRORED_BELOW:
+    five = five_points(points)
+    if _handedness(five) < MIRRORED_BELOW:
         raise bad(
             path,
             "the points are those of a mirrored face; x and y are exchanged, or right comes before left: write (x, y), "
@@ -114,10 +115,10 @@ def check_frame(path: Path, points: NDArray[np.float64], photo_size: tuple[int, 
             f"{outside.sum()} of {len(points)} points lie outside {frame}; they were detected in a photo of another "
             f"size{hint}, or store image_size with them in landmarks.jsonl",
         )
-    off_centre = _off_centre(points, photo_size)
-    if centred and off_centre > CENTRED_WITHIN:
-        ratio = min((*FACTORS, *(1 / factor for factor in FACTORS)), key=lambda r: _off_centre(points * r, photo_size))
-        if _off_centre(points * ratio, photo_size) <= min(CENTRED_WITHIN, off_centre / 2):
+    off_centre = _off_centre(five, photo_size) if centred else 0.0
+    if off_centre > CENTRED_WITHIN:
+        ratio = min((*FACTORS, *(1 / factor for factor in FACTORS)), key=lambda r: _off_centre(five * r, photo_size))
+        if _off_centre(five * ratio, photo_size) <= min(CENTRED_WITHIN, off_centre / 2):
             step = f"{ratio:g}: multiply by it" if ratio > 1 else f"{1 / ratio:g}: divide by it"
             raise bad(
                 path,
@@ -157,9 +158,9 @@ def ibug68_points(points: NDArray[np.float64], scheme: str) -> NDArray[np.float6
     return points if scheme == "ibug68" else None
 
 
-def _handedness(points: NDArray[np.float64]) -> float:
+def _handedness(five: NDArray[np.float64]) -> float:
     """Return about 1 for the face of a photo, however it is turned, and about -1 for its mirror image."""
-    left_eye, right_eye, _, left_mouth, right_mouth = five_points(points).tolist()
+    left_eye, right_eye, _, left_mouth, right_mouth = five.tolist()
     across_x, across_y = right_eye[0] - left_eye[0], right_eye[1] - left_eye[1]
     down_x = (left_mouth[0] + right_mouth[0] - left_eye[0] - right_eye[0]) / 2
     down_y = (left_mouth[1] + right_mouth[1] - left_eye[1] - right_eye[1]) / 2
@@ -172,7 +173,6 @@ def _inside(points: NDArray[np.float64], photo_size: tuple[int, int]) -> NDArray
     return (points >= -0.5).all(axis=1) & (points[:, 0] <= width - 0.5) & (points[:, 1] <= height - 0.5)
 
 
-def _off_centre(points: NDArray[np.float64], photo_size: tuple[int, int]) -> float:
-    five = five_points(points)
+def _off_centre(five: NDArray[np.float64], photo_size: tuple[int, int]) -> float:
     middle = (five.min(axis=0) + five.max(axis=0)) / 2 / np.array(photo_size[::-1], dtype=np.float64)
     return float(np.abs(middle - CENTRE).max())

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.image_io import read_image, write_bytes, write_grey, write_image
-from common.manifest import Row, sha256
+from common.manifest import Row
 from common.photo_list import Photo
 from common.visualize import contact_sheet
 from datasets.test_sets import Pair
@@ -40,10 +40,11 @@ def write_photo(
     """
     mask = find_mask(model, masks, masked_from=masked_from)
     files = {kind: f"{kind}/{photo.name}.{suffix}" for kind, suffix in KINDS.items()}
-    write_grey(folder / files["region"], black_on_white(mask.region))
-    write_image(folder / files["result"], without_mask(image, mask.region))
-    write_image(folder / files["columns"], three_columns(image, mask.region), quality=90)
-    digests = {kind: sha256(folder / path) for kind, path in files.items()}
+    digests = {
+        "region": write_grey(folder / files["region"], black_on_white(mask.region)),
+        "result": write_image(folder / files["result"], without_mask(image, mask.region)),
+        "columns": write_image(folder / files["columns"], three_columns(image, mask.region), quality=90),
+    }
     return {
         "files": files,
         "sha256": digests,

@@ -84,15 +84,12 @@ def render(kind: str, photo: Image8, masks: PhotoMasks) -> Image8:
     raise ValueError(f"{kind!r} cannot be shown; known: {', '.join(KINDS)}, the masks of full where the model has it")
 
 
-def write_kind(path: Path, kind: str, photo: Image8, masks: PhotoMasks) -> None:
-    """Write the picture of a kind, whole or not at all."""
+def write_kind(path: Path, kind: str, photo: Image8, masks: PhotoMasks) -> str:
+    """Write the picture of a kind, whole or not at all; return the file's SHA-256."""
     picture = render(kind, photo, masks)
     if kind in PICTURES:
-        write_image(path, picture, quality=90)
-    elif kind == "cutout":
-        write_rgba(path, picture)
-    else:
-        write_grey(path, picture)
+        return write_image(path, picture, quality=90)
+    return write_rgba(path, picture) if kind == "cutout" else write_grey(path, picture)
 
 
 def to_bytes(probability: Probabilities) -> Image8:

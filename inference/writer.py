@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.manifest import Row, sha256
+from common.manifest import Row
 from common.photo_list import Photo
 from inference.faces import PhotoMasks, merge_faces
 from inference.mask_folder import told_if_not_writable
@@ -43,13 +43,14 @@ class PhotoWriter:
         """
         paths = saved_paths(photo.name, self._kinds, faces=len(masks.faces) if self._per_face else 0)
         single: dict[str, PhotoMasks] = {"": masks}
+        digests: dict[str, str] = {}
         with told_if_not_writable(self._folder):
             for key, relative in paths.items():
                 kind, _, index = key.partition("#")
                 if index not in single:
                     single = {"": masks, index: self._one_face(masks, int(index))}  # only one is held at once
-                write_kind(self._folder / relative, kind, image, single[index])
-        return {"files": paths, "sha256": {key: sha256(self._folder / path) for key, path in paths.items()}}
+                digests[key] = write_kind(self._folder / relative, kind, image, single[index])
+        return {"files": paths, "sha256": digests}
 
     def _one_face(self, masks: PhotoMasks, index: int) -> PhotoMasks:
         size = (masks.visible.shape[0], masks.visible.shape[1])

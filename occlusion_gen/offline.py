@@ -19,7 +19,7 @@ from common.image_io import (
     write_zero_one,
 )
 from common.labels import FacePolicy, still_visible_mask
-from common.manifest import Row, check_file, read_samples, sha256
+from common.manifest import Row, check_file, read_samples
 from common.seeding import generator
 from common.visualize import blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob
@@ -70,7 +70,7 @@ class Occluder:
         label = read_label(self.prepared / record.row["files"]["label"])
         rng = generator(self.seed, self.set_index, record.index)
         sample = self.synthesiser(rng, image=image, label=label, landmarks=landmarks_of(record.row))
-        files = self._write(record, sample)
+        files, digests = self._write(record, sample)
         return {
             "id": record.id,
             "outcome": "ok",
@@ -80,35 +80,39 @@ class Occluder:
             "source": record.row["files"]["image"],
             "source_sha256": source_digest(record),
             "files": files,
-            "sha256": {name: sha256(self.output / path) for name, path in files.items()},
+            "sha256": digests,
             "key": [self.seed, self.set_index, record.index],
             "coverage": round(sample.coverage, 5),
             **({} if sample.full_known else {"full_known": False}),
             "params": sample.params,
         }
 
-    def _write(self, record: FaceRecord, sample: OccludedFace) -> dict[str, str]:
-        """Write the files of a sample and return their paths by kind, relative to the output folder."""
+    def _write(self, record: FaceRecord, sample: OccludedFace) -> tuple[dict[str, str], dict[str, str]]:
+        """Write the files of a sample; return their paths, relative to the output folder, and SHA-256 by kind."""
         files = {
             "image": f"images/{record.id}.{self.image_format}",
             "label": f"labels/{record.id}.png",
             "parts": f"parts/{record.id}.png",
             "occluder": f"occluder/{record.id}.png",
         }
-        write_image(self.output / files["image"], sample.image)
-        if self.label_format == "zero_one":
-            write_zero_one(self.output / files["label"], sample.visible > 127)
-        else:
-            write_label(self.output / files["label"], sample.label)
-        if sample.params["flip"] or "real" in sample.params:
-            write_label(self.output / files["parts"], sample.parts)
-        else:  # the source's own bytes: nothing to encode
-            write_bytes(self.output / files["parts"], (self.prepared / record.row["files"]["label"]).read_bytes())
-        write_grey(self.output / files["occluder"], sample.alpha)
-        if np.any((sample.hidden > 0) & (sample.hidden < 255)):
+        soft = bool(np.any((sample.hidden > 0) & (sample.hidden < 255)))
+        if soft:
             files["hidden"] = f"hidden/{record.id}.png"
-            write_grey(self.output / files["hidden"], sample.hidden)
-        return files
+        paths = {kind: self.output / name for kind, name in files.items()}
+        digests = {"image": write_image(paths["image"], sample.image)}
+        if self.label_format == "zero_one":
+            digests["label"] = write_zero_one(paths["label"], sample.visible > 127)
+        else:
+            digests["label"] = write_label(paths["label"], sample.label)
+        if sample.params["flip"] or "real" in sample.params:
+            digests["parts"] = write_label(paths["parts"], sample.parts)
+        else:  # the source's own bytes: nothing to encode
+            source = self.prepared / record.row["files"]["label"]
+            digests["parts"] = write_bytes(paths["parts"], source.read_bytes())
+        digests["occluder"] = write_grey(paths["occluder"], sample.alpha)
+        if soft:
+            digests["hidden"] = write_grey(paths["hidden"], sample.hidden)
+        return files, digests
 
 
 def read_faces(job: OcclusionJob) -> list[FaceRecord]:
