@@ -30,7 +30,7 @@ from occlusion_gen.synthesiser import build_synthesiser
 
 MASK_SIDE_PX = 112
 LOADER_SIDE_PX = 256
-WARM_UP_SAMPLES = 1200
+WARM_UP_SAMPLES = 4000  # each of some hundred occluders is read, as it is in the first minutes of a training
 # As the published generators work: nothing is fitted to the photo, or its colours alone.
 PLAIN = ("harmony=null",)
 SOT = (
@@ -214,7 +214,7 @@ def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measure
         synthesise=build_synthesiser(section, policy=policy, split="train", max_side_px=LOADER_SIDE_PX),
         augment=build_augmenter(AugmentSection()),
     )
-    for image in range(WARM_UP_SAMPLES):  # reads occluders and draws masks, as the first minute of a training does
+    for image in range(WARM_UP_SAMPLES):
         faces[divmod(image, len(records))]
 
     def floor(index: int) -> None:

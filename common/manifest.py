@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import RecordError, UserError
-from common.image_io import write_bytes
+from common.image_io import FileContent, read_file, write_bytes
 
 FILE_NAME = "manifest.jsonl"
 DIGEST_NAME = "manifest.sha256"
@@ -168,21 +168,23 @@ def is_whole(folder: Path, row: Mapping[str, Any]) -> bool:
         return False
 
 
-def check_file(path: Path, digest: str | None) -> None:
-    """Refuse a file that is not the one a row tells of.
+def read_checked(path: Path, digest: str | None) -> FileContent:
+    """Return a file with its bytes, read once, unless it is not the one a row tells of.
 
     Args:
         digest: its SHA-256 by the row; None: the row tells none.
 
     Raises:
-        RecordError: the content has changed (outcome "damaged_file"). A missing file is told by who reads it.
+        RecordError: the content has changed (outcome "damaged_file"), or there is no file ("missing_file").
     """
-    if digest is not None and path.is_file() and sha256(path) != digest:
+    file = read_file(path)
+    if digest is not None and hashlib.sha256(file.content).hexdigest() != digest:
         raise RecordError(
             f"{path}: is not the file that was written, by the SHA-256 in {FILE_NAME}; run the command that wrote the "
             "folder again: it makes anew what has changed",
             outcome="damaged_file",
         )
+    return file
 
 
 def sha256(path: Path) -> str:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from common.cut_options import USUAL, CutOptions
 from common.errors import RecordError, UserError
-from common.image_io import image_size, read_image, read_label
+from common.image_io import FileContent, image_size, read_image, read_label
 from common.labels import PART_NAMES
-from common.manifest import FILE_NAME, ManifestError, Row, check_file, read_samples, sha256
+from common.manifest import FILE_NAME, ManifestError, Row, read_checked, read_samples, sha256
 from configs.schema import PreparedSet
 from datasets.packed import ARRAY_NAMES, Packed, is_packed, open_packed
 
@@ -106,11 +106,10 @@ class FaceRecord:
         _check_stored(stored, self)
         return stored
 
-    def _pixels(self, kind: str, path: Path, read: Callable[[Path], Image8]) -> Image8:
+    def _pixels(self, kind: str, path: Path, read: Callable[[FileContent], Image8]) -> Image8:
         if self.packed is not None:
             return self.packed.read(ARRAY_NAMES[kind], self.row)
-        check_file(path, self.sha256.get(kind))
-        return read(path)
+        return read(read_checked(path, self.sha256.get(kind)))
 
     def side_px(self) -> int:
         """Return the longer side of the image."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.image_io import (
+    FileContent,
     read_image,
     read_label,
     write_bytes,
@@ -19,7 +20,7 @@ from common.image_io import (
     write_zero_one,
 )
 from common.labels import FacePolicy, still_visible_mask
-from common.manifest import Row, check_file, read_samples
+from common.manifest import Row, read_checked, read_samples
 from common.seeding import generator
 from common.visualize import blend, colour_labels, contact_sheet
 from configs.schema import OcclusionJob
@@ -64,13 +65,14 @@ class Occluder:
         Raises:
             RecordError: an input file cannot be read, or is not the one that its manifest tells of.
         """
-        for kind in ("image", "label"):
-            check_file(self.prepared / record.row["files"][kind], record.row["sha256"][kind])
-        image = read_image(self.prepared / record.row["files"]["image"])
-        label = read_label(self.prepared / record.row["files"]["label"])
+        files = {
+            kind: read_checked(self.prepared / record.row["files"][kind], record.row["sha256"][kind])
+            for kind in ("image", "label")
+        }
+        image, label = read_image(files["image"]), read_label(files["label"])
         rng = generator(self.seed, self.set_index, record.index)
         sample = self.synthesiser(rng, image=image, label=label, landmarks=landmarks_of(record.row))
-        files, digests = self._write(record, sample)
+        written, digests = self._write(sample, record.id, label_file=files["label"])
         return {
             "id": record.id,
             "outcome": "ok",
@@ -79,7 +81,7 @@ class Occluder:
             "crop": record.row["crop"],
             "source": record.row["files"]["image"],
             "source_sha256": source_digest(record),
-            "files": files,
+            "files": written,
             "sha256": digests,
             "key": [self.seed, self.set_index, record.index],
             "coverage": round(sample.coverage, 5),
@@ -87,18 +89,20 @@ class Occluder:
             "params": sample.params,
         }
 
-    def _write(self, record: FaceRecord, sample: OccludedFace) -> tuple[dict[str, str], dict[str, str]]:
+    def _write(
+        self, sample: OccludedFace, name: str, *, label_file: FileContent
+    ) -> tuple[dict[str, str], dict[str, str]]:
         """Write the files of a sample; return their paths, relative to the output folder, and SHA-256 by kind."""
         files = {
-            "image": f"images/{record.id}.{self.image_format}",
-            "label": f"labels/{record.id}.png",
-            "parts": f"parts/{record.id}.png",
-            "occluder": f"occluder/{record.id}.png",
+            "image": f"images/{name}.{self.image_format}",
+            "label": f"labels/{name}.png",
+            "parts": f"parts/{name}.png",
+            "occluder": f"occluder/{name}.png",
         }
         soft = bool(np.any((sample.hidden > 0) & (sample.hidden < 255)))
         if soft:
-            files["hidden"] = f"hidden/{record.id}.png"
-        paths = {kind: self.output / name for kind, name in files.items()}
+            files["hidden"] = f"hidden/{name}.png"
+        paths = {kind: self.output / path for kind, path in files.items()}
         digests = {"image": write_image(paths["image"], sample.image)}
         if self.label_format == "zero_one":
             digests["label"] = write_zero_one(paths["label"], sample.visible > 127)
@@ -107,8 +111,7 @@ class Occluder:
         if sample.params["flip"] or "real" in sample.params:
             digests["parts"] = write_label(paths["parts"], sample.parts)
         else:  # the source's own bytes: nothing to encode
-            source = self.prepared / record.row["files"]["label"]
-            digests["parts"] = write_bytes(paths["parts"], source.read_bytes())
+            digests["parts"] = write_bytes(paths["parts"], label_file.content)
         digests["occluder"] = write_grey(paths["occluder"], sample.alpha)
         if soft:
             digests["hidden"] = write_grey(paths["hidden"], sample.hidden)

@@ -23,7 +23,7 @@ from common.labels import (
     still_visible_mask,
     visible_mask,
 )
-from common.manifest import check_file
+from common.manifest import read_checked
 from datasets.packed import ARRAY_NAMES
 from datasets.test_sets.record import TestImage
 
@@ -54,8 +54,7 @@ def read_photo(record: TestImage) -> Image8:
         return read_cofw_photo(record.image, *record.cofw)
     if record.packed is not None:
         return record.packed[0].read("images", record.packed[1])
-    check_file(record.image, record.sha256.get("image"))
-    return read_image(record.image)
+    return read_image(read_checked(record.image, record.sha256.get("image")))
 
 
 def read_truth(record: TestImage, policy: FacePolicy) -> tuple[Mask, Mask | None]:
@@ -155,8 +154,7 @@ def _stored(record: TestImage, kind: str, path: Path | None) -> Image8 | None:
         return None
     if record.packed is not None:
         return record.packed[0].read(ARRAY_NAMES[kind], record.packed[1])
-    check_file(path, record.sha256.get(kind))
-    return read_label(path)
+    return read_label(read_checked(path, record.sha256.get(kind)))
 
 
 def _named(label: Image8, names: tuple[str, ...], path: Path) -> Image8:
