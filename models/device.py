@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from common.errors import UserError
@@ -38,6 +41,20 @@ def pick_precision(name: str, device_type: str) -> str:
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16-mixed" if any(capabilities.get(name, False) for name in BF16_CAPABILITIES) else "32-true"
+
+
+@contextlib.contextmanager
+def trying_kernels() -> Iterator[None]:
+    """Let cuDNN time its kernels for each new shape and keep the fastest; all its other settings stay.
+
+    Unlike `torch.backends.cudnn.flags`, which switches cuDNN off unless it is told otherwise.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def use_threads(count: int) -> None:

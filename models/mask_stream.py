@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.card import Card
-from models.device import pick_device
+from models.device import pick_device, trying_kernels
 from models.export import CropNetwork
 from models.runtimes import Precision, prepare_network
 from models.spec import map_names
@@ -115,7 +115,7 @@ class MaskStream:
                 result[part] = self.network(torch.from_numpy(crops[part])).numpy()
             return result
         flying: deque[tuple[_Slot, int]] = deque()
-        with torch.cuda.device(self.device), torch.backends.cudnn.flags(benchmark=True):
+        with torch.cuda.device(self.device), trying_kernels():
             for number, start in enumerate(starts):
                 if len(flying) == DEPTH:
                     _land(flying, result)

@@ -31,7 +31,7 @@ from common.cli import parser
 from common.errors import exit_on_user_error
 from configs.schema.network import ModelSection
 from models.card import Card, make_preprocessing
-from models.device import pick_device, pick_precision
+from models.device import pick_device, pick_precision, trying_kernels
 from models.folding import fold_batch_norm
 from models.mask_stream import MaskStream
 from models.network import build_spec, make_network
@@ -203,7 +203,7 @@ def measure(case: Case, card: Card, crops: np.ndarray, *, precision: str, device
     stream.masks(crops[: case.batch_size], out=masks[: case.batch_size])
     start_s = time.perf_counter() - start_s
     batch = stream.empty_batch()
-    with torch.backends.cudnn.flags(benchmark=True):
+    with trying_kernels():
         seconds = fastest_s(lambda: stream.network(batch), stream.device)
     trials = []
     for _ in range(END_TO_END_TRIALS):
