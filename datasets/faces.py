@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from common.engines import prepare_process
 from common.geometry import scaling
 from common.labels import (
     OCCLUDER_PARTS,
@@ -235,8 +236,8 @@ def fixed_keys(length: int) -> list[Key]:
 
 
 def start_worker(_: int) -> None:
-    """Keep a loader process to one core; pass as `worker_init_fn`."""
-    cv2.setNumThreads(1)
+    """Set up a loader process, on one core; pass as `worker_init_fn`."""
+    prepare_process()  # one that was not forked has nothing of its parent's setting
     torch.set_num_threads(1)
 
 
