@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ Key = tuple[int, int]
 
 # What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
 PARSED = np.arange(256, dtype=np.uint8)
+MOST_REMEMBERED = 20_000  # faces of which measurements are kept, about a kilobyte each
 EVERYWHERE = torch.ones(1, dtype=torch.bool)
 FIRST_UNSEEN, LAST_UNSEEN = PART_ID[OCCLUDER_PARTS[0]], PART_ID[UNKNOWN_PART]  # occluders and what is unknown
 PARSED[[PART_ID["hand"], PART_ID["object"], PART_ID["shape"]]] = PART_ID["background"]
@@ -62,7 +63,13 @@ class Synthesise(Protocol):
     """Puts an occluder on a face; see `occlusion_gen.synthesiser.Synthesiser`."""
 
     def __call__(  # noqa: D102
-        self, rng: np.random.Generator, *, image: Image8, label: Image8, landmarks: Points | None = None
+        self,
+        rng: np.random.Generator,
+        *,
+        image: Image8,
+        label: Image8,
+        landmarks: Points | None = None,
+        memory: dict[str, Any] | None = None,
     ) -> Occluded: ...
 
 
@@ -104,6 +111,7 @@ class FaceOcclusionDataset(Dataset[Sample]):
         self.augment = augment
         self.scenes = scenes
         self.parts = parts
+        self._memories: dict[str, dict[str, Any]] = {}
 
     def __len__(self) -> int:
         return len(self.records)
@@ -142,7 +150,9 @@ class FaceOcclusionDataset(Dataset[Sample]):
         image, label, parts, hidden = record.read()
         if record.occlude and self.synthesise is not None:
             landmarks = None if record.landmarks is None else np.array(record.landmarks)
-            occluded = self.synthesise(rng, image=image, label=label, landmarks=landmarks)
+            occluded = self.synthesise(
+                rng, image=image, label=label, landmarks=landmarks, memory=self._memory_of(record)
+            )
             known = known_mask(occluded.label, occluded.parts, self.policy)
             masks = _stack(
                 occluded.visible, occluded.full, known, _full_known(occluded.parts, face_known=occluded.full_known)
@@ -158,6 +168,12 @@ class FaceOcclusionDataset(Dataset[Sample]):
                 visible, full_mask(before, self.policy), known, _full_known(before, face_known=record.full_known)
             )
         return image, np.dstack([masks, label]) if self.parts else masks
+
+    def _memory_of(self, record: FaceRecord) -> dict[str, Any] | None:
+        """Return what this process measured on the face in earlier epochs; None where too many are remembered."""
+        if record.id not in self._memories and len(self._memories) >= MOST_REMEMBERED:
+            return None
+        return self._memories.setdefault(record.id, {})
 
 
 def _full_known(before: Image8, *, face_known: bool) -> Mask | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
@@ -17,6 +17,10 @@ Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
 Params = dict[str, Any]
 Found = TypeVar("Found")
+Sources = tuple[Image8, Image8, Mask]
+
+# Measured once for the occluders of a sample, and not kept for the next: pixels and places, not numbers.
+AS_LARGE_AS_THE_FACE = frozenset({"window", "visible places"})
 
 
 class Box(NamedTuple):
@@ -133,6 +137,19 @@ def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Po
     return Face(image, label, visible, full, bounding_box(visible), landmarks, {})
 
 
+def recall(face: Face, memory: Mapping[str, Any]) -> None:
+    """Let `measure_once` find on `face` what `remember` kept of the same image, label and policy."""
+    if face.measured is not None:
+        face.measured.update({name: (_sources(face), value) for name, value in memory.items()})
+
+
+def remember(face: Face, memory: dict[str, Any]) -> None:
+    """Keep what was measured on the bare face, a few numbers each, for when the same face comes again."""
+    for name, (sources, value) in (face.measured or {}).items():
+        if name not in AS_LARGE_AS_THE_FACE and _same(sources, _sources(face)):
+            memory[name] = value
+
+
 def landmarks_of_face(face: Face) -> Points:
     """Return the 68 points (68, 2) of a face.
 
@@ -156,12 +173,20 @@ def measure_once(name: str, measure: Callable[[Face], Found], face: Face) -> Fou
     """
     if face.measured is None:
         return measure(face)
-    sources = (face.image, face.label, face.visible)
+    sources = _sources(face)
     found = face.measured.get(name)
-    if found is None or any(old is not new for old, new in zip(found[0], sources, strict=True)):
+    if found is None or not _same(found[0], sources):
         found = face.measured[name] = (sources, measure(face))
     value: Found = found[1]
     return value
+
+
+def _sources(face: Face) -> Sources:
+    return face.image, face.label, face.visible
+
+
+def _same(some: Sources, others: Sources) -> bool:
+    return all(one is other for one, other in zip(some, others, strict=True))
 
 
 def bounding_box(mask: Mask) -> Box | None:

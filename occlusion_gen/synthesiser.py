@@ -6,6 +6,7 @@ import bisect
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from occlusion_gen.blending.compositing import binary
 from occlusion_gen.blending.degrade import degrade, draw_degradation
 from occlusion_gen.blending.finish import Finish
 from occlusion_gen.coverage import Aim, hidden_share
-from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Points, make_face
+from occlusion_gen.face import Face, Generator, Image8, OccludedFace, Params, Points, make_face, recall, remember
 from occlusion_gen.generators import build_generator
 from occlusion_gen.occluders.library import Split
 from occlusion_gen.occluders.real import RealFaces, open_real
@@ -70,7 +71,13 @@ class Synthesiser:
     real: RealFaces | None = None
 
     def __call__(
-        self, rng: np.random.Generator, *, image: Image8, label: Image8, landmarks: Points | None = None
+        self,
+        rng: np.random.Generator,
+        *,
+        image: Image8,
+        label: Image8,
+        landmarks: Points | None = None,
+        memory: dict[str, Any] | None = None,
     ) -> OccludedFace:
         """Return the face after occlusion; equal states of `rng` give equal bytes.
 
@@ -78,12 +85,19 @@ class Synthesiser:
             image: (H, W, 3) uint8 RGB.
             label: (H, W) uint8 class ids of `common.labels`.
             landmarks: (68, 2) float, (x, y) in pixels of the image, where they are known.
+            memory: what was measured on this very face before, which saves time and changes no byte; what is measured
+                now is added. Empty at first.
 
         Raises:
             RecordError: every generator needs landmarks, and there are none; or a generator cannot use them.
         """
         face = make_face(image, label, self.policy, landmarks=landmarks)
-        return self.apply(self.draw_params(rng, face), face)
+        if memory is not None:
+            recall(face, memory)
+        sample = self.apply(self.draw_params(rng, face), face)
+        if memory is not None:
+            remember(face, memory)
+        return sample
 
     def draw_params(self, rng: np.random.Generator, face: Face) -> Params:
         """Return every random decision for `face`."""

@@ -58,6 +58,6 @@ def test_a_record_says_whether_its_full_face_is_known(record: FaceRecord, known:
 
 
 def test_of_real_photos_that_are_mixed_in_the_full_face_is_unknown(record: FaceRecord) -> None:
-    sample = dataset_of(record, synthesise=lambda rng, image, label, landmarks: RealPhoto(image))[0, 0]
+    sample = dataset_of(record, synthesise=lambda rng, image, **_: RealPhoto(image))[0, 0]
     assert sample.valid[0].all()
     assert not sample.valid[1].any()
