@@ -74,15 +74,16 @@ class Restorer:
         matrix, path = np.array(row["photo_to_crop"]), self.output / name
         if self.kind == "label":
             label = read_label(record.mask)
-            write_label(path, restore_label(label, _of_mask(matrix, crop_size, label, record.mask), photo_size))
+            restored = restore_label(label, _of_mask(matrix, crop_size, label, record.mask), photo_size)
+            written = write_label(path, restored)
         else:
             mask = read_mask(record.mask) if self.kind == "mask" else read_image(record.mask)[..., 0]
             values = mask.astype(np.float32) / np.float32(1 if self.kind == "mask" else 255)
             values = restore_map(values, _of_mask(matrix, crop_size, mask, record.mask), photo_size)
             if self.kind == "mask":
-                write_mask(path, values > 0.5)
+                written = write_mask(path, values > 0.5)
             else:
-                write_grey(path, np.rint(values * 255).astype(np.uint8))
+                written = write_grey(path, np.rint(values * 255).astype(np.uint8))
         return {
             "id": record.id,
             "outcome": "ok",
@@ -90,7 +91,7 @@ class Restorer:
             "source_sha256": digest,
             "photo_size": list(photo_size),
             "files": {"mask": name},
-            "sha256": {"mask": sha256(path)},
+            "sha256": {"mask": written},
         }
 
 

@@ -154,8 +154,8 @@ def write_doubted(prepared: Path, out: Path, rows: list[Row], *, chosen: set[str
                 faces.append(Doubted(share, image, doubts))
                 label = np.where(doubts, np.uint8(PART_ID[UNKNOWN_PART]), label)
             write_bytes(out / row["files"]["image"], (prepared / row["files"]["image"]).read_bytes())
-            write_label(out / row["files"]["label"], label)
-            written.append({**row, "sha256": {**row["sha256"], "label": sha256(out / row["files"]["label"])}})
+            digest = write_label(out / row["files"]["label"], label)
+            written.append({**row, "sha256": {**row["sha256"], "label": digest}})
     write_manifest(out, written)
     faces.sort(key=lambda face: -face.share)
     shown = [blend(face.image, face.doubts) for face in faces[:SHOWN]]

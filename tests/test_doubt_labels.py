@@ -96,6 +96,11 @@ def test_only_the_chosen_are_changed_and_the_manifest_knows(prepared: Path, tmp_
     assert [row["id"] for row in rows] == ["a", "b"]
 
 
+def doubt(prepared: Path, out: Path, weights: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(SCRIPT), str(prepared), str(out), "--weights", str(weights), *more]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
 def test_as_a_command(prepared: Path, tmp_path: Path) -> None:
     from configs.schema import ModelSection
 
@@ -104,15 +109,7 @@ def test_as_a_command(prepared: Path, tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", network.state_dict(), Card(spec, preprocessing, 0.5, {}))
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
-        words = [
-            sys.executable,
-            str(SCRIPT),
-            str(prepared),
-            str(tmp_path / "out"),
-            "--weights",
-            str(tmp_path / "w.safetensors"),
-        ]
-        return subprocess.run([*words, *more], capture_output=True, text=True, check=False)
+        return doubt(prepared, tmp_path / "out", tmp_path / "w.safetensors", *more)
 
     assert "would doubt the labels of 1 of 2 faces" in run("--dry-run").stdout
     assert not (tmp_path / "out").exists()
@@ -137,23 +134,14 @@ def test_folders_of_others_are_left_alone(prepared: Path, tmp_path: Path, name: 
     out.mkdir(exist_ok=True)
     (out / "mine.txt").write_text("mine")
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    words = [sys.executable, str(SCRIPT), str(prepared), str(out), "--weights", str(tmp_path / "none.safetensors")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = doubt(prepared, out, tmp_path / "none.safetensors")
     assert done.returncode == 2
     assert f"{out}: holds something that was not made here" in done.stderr
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_missing_weights_are_told_before_anything_is_written(prepared: Path, tmp_path: Path) -> None:
-    words = [
-        sys.executable,
-        str(SCRIPT),
-        str(prepared),
-        str(tmp_path / "out"),
-        "--weights",
-        str(tmp_path / "no.safetensors"),
-    ]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = doubt(prepared, tmp_path / "out", tmp_path / "no.safetensors")
     assert done.returncode == 2
     assert "no.safetensors: no such weights file" in done.stderr
     assert not (tmp_path / "out").exists()
