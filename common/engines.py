@@ -6,10 +6,12 @@ An engine yields the row of every record, in any order. Which engine worked and 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -143,6 +145,19 @@ def prepare_process() -> None:
     """
     cv2.setNumThreads(1)
     np.empty(KEPT_BYTES, np.uint8)
+
+
+def return_freed_memory() -> None:
+    """Give memory that was freed back to the system, which others, or the next large array, can then have.
+
+    Arrays of changing sizes leave holes in what the C library of Linux keeps, in each thread's part of it, and over
+    thousands of photos these grow. A call takes milliseconds. Elsewhere nothing is done.
+
+    Source: malloc_trim(3).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def default_processes() -> int:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from common.engines import return_freed_memory
 from common.errors import RecordError
 from common.image_io import UnreadableImageError, image_size
 from common.manifest import Row
@@ -32,6 +33,7 @@ from inference.sources import read_photo
 from models.predictor import CropModel
 
 MOST_PIXELS = 48_000_000  # of photos that one stage holds at once; about 0.2 GB as RGB and a probability map
+RETURN_MEMORY_EVERY_S = 1.0
 AHEAD_PER_THREAD = 2  # photos of a stage that wait or are worked on, for each thread
 
 # Writes the files of a photo and returns what the row says about them: `files` and `sha256`, by name.
@@ -144,7 +146,12 @@ class Pipeline:
             )
             for stage in (opened, answered, rows):  # the last is closed first; what has not begun is then left out
                 stack.callback(stage.close)
-            yield from rows
+            returned_s = time.monotonic()
+            for row in rows:
+                yield row
+                if time.monotonic() - returned_s > RETURN_MEMORY_EVERY_S:
+                    return_freed_memory()
+                    returned_s = time.monotonic()
 
     def open(self, photo: Photo) -> Opened:
         """Return the photo with its faces and crops, or the reason why it cannot be used."""

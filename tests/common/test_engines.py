@@ -147,3 +147,18 @@ def test_memory_of_freed_arrays_stays_at_hand() -> None:
         for text in (code, code.replace("prepare_process()\n", "", 1))
     ]
     assert found[0] < 0.1 * found[1]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory by rules of their own")
+def test_freed_memory_between_arrays_in_use_goes_back() -> None:
+    code = (
+        "import resource, numpy as np\n"
+        "from pathlib import Path\n"
+        "from common.engines import return_freed_memory\n"
+        "def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()\n"
+        "arrays = [np.ones(60_000, np.uint8) for _ in range(3000)]\n"
+        "del arrays[:-1]\n"  # the last one stands above all of the free memory
+        "before = resident(); return_freed_memory(); print(before - resident())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=True).stdout
+    assert int(found) > 100_000_000
