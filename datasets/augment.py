@@ -186,7 +186,7 @@ def build_augmenter(section: AugmentSection) -> Augmenter:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            return Augmenter(section, A.Compose([*_colour_steps(section), *_damage_steps(section)]))
+            return Augmenter(section, A.Compose([*_colour_steps(section), *_gamma_steps(section), *_damage_steps(section)]))
     except UserWarning as warning:
         raise UserError(f"albumentations {A.__version__} does not do as told ({warning}); install 2.0.8") from warning
 
@@ -213,10 +213,17 @@ def _colour_steps(section: AugmentSection) -> list[Any]:
     ]
 
 
+def _gamma_steps(section: AugmentSection) -> list[Any]:
+    if section.gamma_share == 0:
+        return []  # also a step that never happens draws numbers, and all samples of older runs would change
+    low, high = section.gamma
+    return [A.RandomGamma(gamma_limit=(100 * low, 100 * high), p=section.gamma_share)]
+
+
 def _damage_steps(section: AugmentSection) -> list[Any]:
     return [
         A.ToGray(p=section.grey_share),
         A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 7))], p=section.blur_share),
         A.ImageCompression(quality_range=(40, 95), p=section.jpeg_share),
-        SensorNoise(std_range=(0.01, 0.06), p=section.noise_share),
+        SensorNoise(std_range=section.noise, p=section.noise_share),
     ]

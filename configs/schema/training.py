@@ -34,10 +34,15 @@ class AugmentSection(Section):
     contrast: Share = 0.3
     saturation: Share = 0.3
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="share of the colour circle")
+    gamma_share: Share = Field(0.0, description="share of samples whose values are raised to a power")
+    gamma: Range = Field(
+        (0.6, 2.2), description="the power, of values 0 to 1, uniform; above 1 is darker, which clips nothing"
+    )
     grey_share: Share = 0.05
     blur_share: Share = 0.15
     jpeg_share: Share = 0.2
     noise_share: Share = 0.15
+    noise: Range = Field((0.01, 0.06), description="its standard deviation, a share of 255, uniform")
 
 
 class ScenesSection(Section):

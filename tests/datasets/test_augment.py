@@ -62,6 +62,7 @@ def test_nothing_changes_when_all_is_off() -> None:
         {"photometric_share": 1.0, "photometric_mode": "each", "contrast": 0.5},
         {"photometric_share": 1.0, "photometric_mode": "each", "saturation": 0.5},
         {"photometric_share": 1.0, "photometric_mode": "each", "hue": 0.2},
+        {"gamma_share": 1.0},
         {"grey_share": 1.0},
         {"blur_share": 1.0},
         {"jpeg_share": 1.0},
@@ -96,6 +97,10 @@ def test_settings_do_what_their_names_say() -> None:
     noisy = channels(noise_share=1.0) - PHOTO
     assert noisy.std(axis=(1, 2, 3)).min() > 1.5
     assert noisy.std(axis=(1, 2, 3)).max() < 0.08 * 255
+    strong = channels(noise_share=1.0, noise=(0.1, 0.1)) - PHOTO
+    assert strong.std(axis=(1, 2, 3)) == pytest.approx(0.1 * 255, rel=0.1)
+    darker = channels(gamma_share=1.0, gamma=(2.0, 2.0))
+    assert_allclose(darker, np.broadcast_to(255 * (PHOTO / 255.0) ** 2, darker.shape), atol=1.001)
     hue = channels(photometric_share=1.0, hue=0.02) - PHOTO
     assert abs(hue).mean() < 25
 
