@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the shipped model again: labels, landmarks, crops, a first network, cleaner labels, two trainings at 256 px.
+# Make the shipped model again: labels, landmarks, crops, a first network, cleaner labels, three trainings at 256 px.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
@@ -57,15 +57,16 @@ export NO_ALBUMENTATIONS_UPDATE=1 OCCFACE_DATA=$data OCCFACE_WEIGHTS=$weights
 masked=$data/faces_train/ffhq_masked
 runs=runs/default
 
-step "1/8 align CelebAMask-HQ" python -m face_align configs/default/align.yaml
-step "2/8 label maps of the masked faces" python scripts/label_ffhq_masked.py "$masked" $runs/masked_train_labels
-step "3/8 landmarks of the masked faces" python -m face_align detect "$masked/images" $runs/masked_train_landmarks \
+step "1/9 align CelebAMask-HQ" python -m face_align configs/default/align.yaml
+step "2/9 label maps of the masked faces" python scripts/label_ffhq_masked.py "$masked" $runs/masked_train_labels
+step "3/9 landmarks of the masked faces" python -m face_align detect "$masked/images" $runs/masked_train_landmarks \
     --detector mediapipe --scheme ibug68
-step "4/8 align the masked faces" python -m face_align configs/default/align_masked.yaml data.root="$masked" \
+step "4/9 align the masked faces" python -m face_align configs/default/align_masked.yaml data.root="$masked" \
     source.landmarks="$PWD/$runs/masked_train_landmarks/landmarks.jsonl" source.labels="$PWD/$runs/masked_train_labels"
-step "5/8 train a first network at 192 px" python train.py configs/default/train_first.yaml "$@"
-step "6/8 doubt the labels that it contradicts" python scripts/doubt_labels.py $runs/celebamask $runs/celebamask_clean \
+step "5/9 train a first network at 192 px" python train.py configs/default/train_first.yaml "$@"
+step "6/9 doubt the labels that it contradicts" python scripts/doubt_labels.py $runs/celebamask $runs/celebamask_clean \
     --weights $runs/first/checkpoints/latest.safetensors
-step "7/8 train at 256 px" python train.py configs/default/train.yaml "$@"
-step "8/8 go on with small steps" python train.py configs/default/train_anneal.yaml "$@"
-[ "$dry_run" = yes ] || echo "weights: $runs/anneal/checkpoints/latest.safetensors"
+step "7/9 train at 256 px" python train.py configs/default/train.yaml "$@"
+step "8/9 go on with small steps" python train.py configs/default/train_anneal.yaml "$@"
+step "9/9 go on with darker and noisier photos" python train.py configs/default/train_dark.yaml "$@"
+[ "$dry_run" = yes ] || echo "weights: $runs/dark/checkpoints/latest.safetensors"
