@@ -186,7 +186,9 @@ def build_augmenter(section: AugmentSection) -> Augmenter:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            return Augmenter(section, A.Compose([*_colour_steps(section), *_gamma_steps(section), *_damage_steps(section)]))
+            return Augmenter(
+                section, A.Compose([*_colour_steps(section), *_gamma_steps(section), *_damage_steps(section)])
+            )
     except UserWarning as warning:
         raise UserError(f"albumentations {A.__version__} does not do as told ({warning}); install 2.0.8") from warning
 
