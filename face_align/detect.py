@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from common.geometry import apply_to_points, invert, scaling
 WEIGHTS_VARIABLE = "OCCFACE_WEIGHTS"
 YUNET_NAMES = ("yunet_n_640_640.onnx", "face_detection_yunet_2023mar.onnx")
 REPOSITORY_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+_ONLY_ERRORS = threading.Lock()  # OpenCV's level of messages belongs to all threads
 
 # The network was trained at 640 px and finds faces from about 10 px on; a crowd in a large photo needs a second look.
 DETECTION_SIDES_PX = (640, 1280)
@@ -73,16 +75,17 @@ class YuNetDetector:
             raise UserError(f"{path}: there is no YuNet model; {where_weights_lie(YUNET_NAMES)}")
         # OpenCV 5 warns at each construction that its new graph engine ignores the choice of a target (there is only
         # one on the CPU); nothing that a reader of the terminal could act on.
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold, overlap_threshold)
-        except cv2.error as error:
-            raise UserError(
-                f"{path}: OpenCV cannot read this as a YuNet model; {where_weights_lie(YUNET_NAMES)}"
-            ) from error
-        finally:
-            cv2.utils.logging.setLogLevel(level)
+        with _ONLY_ERRORS:
+            level = cv2.utils.logging.getLogLevel()
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+            try:
+                self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold, overlap_threshold)
+            except cv2.error as error:
+                raise UserError(
+                    f"{path}: OpenCV cannot read this as a YuNet model; {where_weights_lie(YUNET_NAMES)}"
+                ) from error
+            finally:
+                cv2.utils.logging.setLogLevel(level)
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """Return the faces in `image`, the one with the largest box first; empty when there is none.

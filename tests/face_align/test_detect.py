@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -114,3 +116,20 @@ def test_damaged_file_is_an_error_of_the_user(tmp_path: Path) -> None:
         detect.YuNetDetector(tmp_path / "yunet.onnx")
     with pytest.raises(UserError, match="there is no YuNet model"):
         detect.YuNetDetector(tmp_path / "none.onnx")
+
+
+def test_detectors_made_at_the_same_time_are_silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OpenCV has one level of messages: whoever sets it back must not do so while another detector is made."""
+    level = cv2.utils.logging.getLogLevel()
+    levels = []
+
+    def create(*_: object) -> None:
+        time.sleep(0.01)
+        levels.append(cv2.utils.logging.getLogLevel())
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", create)
+    (tmp_path / "yunet.onnx").touch()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: detect.YuNetDetector(tmp_path / "yunet.onnx"), range(24)))
+    assert levels == [cv2.utils.logging.LOG_LEVEL_ERROR] * 24
+    assert cv2.utils.logging.getLogLevel() == level
