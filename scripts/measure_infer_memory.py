@@ -57,6 +57,7 @@ class Run(NamedTuple):
 
     Attributes:
         code: it exited with.
+        first_line: that it printed; which detector finds the faces.
         last_line: that it printed.
         seconds: wall time, start-up included.
         peak_mb: the most resident memory, as the kernel counted it.
@@ -64,6 +65,7 @@ class Run(NamedTuple):
     """
 
     code: int
+    first_line: str
     last_line: str
     seconds: float
     peak_mb: float
@@ -146,8 +148,8 @@ def run_infer(source: Path, output: Path, options: Sequence[str]) -> Run:
         process.returncode = os.waitstatus_to_exitcode(status)
         printed.seek(0)
         lines = printed.read().decode(errors="replace").split("\n")
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    return Run(process.returncode, last, time.perf_counter() - start_s, usage.ru_maxrss / 1024, samples)
+    told = [line for line in lines if line.strip()] or [""]
+    return Run(process.returncode, told[0], told[-1], time.perf_counter() - start_s, usage.ru_maxrss / 1024, samples)
 
 
 def print_run(run: Run, photos: int) -> None:
@@ -158,6 +160,7 @@ def print_run(run: Run, photos: int) -> None:
     """
     if run.code != 0:
         raise UserError(f"infer.py exited with {run.code}: {run.last_line}")
+    print(run.first_line)
     print(f"{photos} photos in {run.seconds:.0f} s, peak {run.peak_mb:.0f} MB")
     print(f"{'photos done':>12} {'memory':>9}")
     for part in range(1, PARTS + 1):

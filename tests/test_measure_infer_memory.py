@@ -50,6 +50,7 @@ def test_memory_of_a_long_and_of_a_large_run(
     run(tmp_path, monkeypatch)
     printed = capsys.readouterr().out
     found = re.search(r"^4 photos in \d+ s, peak (\d+) MB$", printed, re.MULTILINE)
+    assert "faces are found by nobody" in printed
     assert found, printed
     rows = re.findall(r"^ +(\d+) +(\d+) MB$", printed, re.MULTILINE)
     assert rows
