@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from common.config import Section
 from configs.schema.network import LossSection, ModelSection, loss_problem
 from configs.schema.occlusion import OcclusionSection
 from configs.schema.shared import Count, DataSection, FaceSection, Positive, PreparedSet, Range, Share
+
+LEAST_GAMMA = 0.01  # albumentations takes whole percents
+
+
+def _powers(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < LEAST_GAMMA:
+        raise ValueError(f"expected powers of at least {LEAST_GAMMA}, found {list(bounds)}")
+    return bounds
 
 
 class AugmentSection(Section):
@@ -35,7 +43,7 @@ class AugmentSection(Section):
     saturation: Share = 0.3
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="share of the colour circle")
     gamma_share: Share = Field(0.0, description="share of samples whose values are raised to a power")
-    gamma: Range = Field(
+    gamma: Annotated[Range, AfterValidator(_powers)] = Field(
         (0.6, 2.2), description="the power, of values 0 to 1, uniform; above 1 is darker, which clips nothing"
     )
     grey_share: Share = 0.05

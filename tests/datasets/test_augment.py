@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from pydantic import ValidationError
 
 from common.errors import UserError
 from common.labels import PART_ID, mirror
@@ -41,6 +42,12 @@ MASKS[5:40, 8:40, 1] = 1
 def changed(seed: int = 0, *, image: np.ndarray = PHOTO, size: int = SIDE, **options: object) -> tuple:
     augmenter = build_augmenter(AugmentSection(**{**NOTHING, **options}))
     return augmenter(np.random.default_rng(seed), image=image, masks=MASKS, size=size)
+
+
+def test_a_power_of_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"powers of at least 0\.01, found \[0\.0, 2\.0\]"):
+        AugmentSection(gamma=(0, 2))
+    changed(gamma_share=1.0, gamma=(0.01, 10))
 
 
 def test_nothing_changes_when_all_is_off() -> None:
