@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from common.geometry import Affine, apply_to_image, apply_to_points, compose, invert, scaling
 from common.labels import exchange_sides
+from common.lockstep import Steps, alone
 from configs.schema import AugmentSection
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for the newest version
@@ -54,11 +55,24 @@ class Augmenter:
             size: side S of the result in pixels.
             parts_channel: which of the masks holds class ids, whose left and right change places in a mirror.
         """
+        return alone(self.steps(rng, image=image, masks=masks, size=size, parts_channel=parts_channel))
+
+    def steps(
+        self,
+        rng: np.random.Generator,
+        *,
+        image: Image8,
+        masks: NDArray[np.uint8],
+        size: int,
+        parts_channel: int | None = None,
+    ) -> Steps[tuple[Image8, NDArray[np.uint8]]]:
+        """Return the same step by step, see `common.lockstep`."""
         matrix = self._draw_warp(rng, image.shape[:2], size)
         seed = int(rng.integers(2**31))
         image, masks = warp(matrix, image=image, masks=masks, size=size)
         if parts_channel is not None and np.linalg.det(matrix[:, :2]) < 0:
             masks[..., parts_channel] = exchange_sides(masks[..., parts_channel])
+        yield
         # One generator for all steps: `set_random_seed` would give each its own with the same seed, and then the
         # rarer ones only ever happen together with all that are more frequent.
         self.photometric.set_random_state(np.random.default_rng(seed), random.Random(seed))

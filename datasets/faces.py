@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import cv2
@@ -22,6 +23,7 @@ from common.labels import (
     known_mask,
     still_visible_mask,
 )
+from common.lockstep import Steps, alone, in_step
 from common.sample import Sample
 from common.seeding import ORDER_STREAM, generator
 from datasets.augment import Augmenter, warp
@@ -35,6 +37,7 @@ Key = tuple[int, int]
 
 # What the classes of a label map are to a parser: 18 parts, background, and worn masks; other occluders are background.
 PARSED = np.arange(256, dtype=np.uint8)
+IN_STEP_PX = 32 * 256**2  # of samples that are made in step; the caches hold no more
 MOST_REMEMBERED = 20_000  # faces of which measurements are kept, about a kilobyte each
 EVERYWHERE = torch.ones(1, dtype=torch.bool)
 FIRST_UNSEEN, LAST_UNSEEN = PART_ID[OCCLUDER_PARTS[0]], PART_ID[UNKNOWN_PART]  # occluders and what is unknown
@@ -62,7 +65,7 @@ class Occluded(Protocol):
 class Synthesise(Protocol):
     """Puts an occluder on a face; see `occlusion_gen.synthesiser.Synthesiser`."""
 
-    def __call__(  # noqa: D102
+    def steps(  # noqa: D102
         self,
         rng: np.random.Generator,
         *,
@@ -70,7 +73,7 @@ class Synthesise(Protocol):
         label: Image8,
         landmarks: Points | None = None,
         memory: dict[str, Any] | None = None,
-    ) -> Occluded: ...
+    ) -> Steps[Occluded]: ...
 
 
 class FaceOcclusionDataset(Dataset[Sample]):
@@ -122,18 +125,39 @@ class FaceOcclusionDataset(Dataset[Sample]):
         Raises:
             RecordError: a file is damaged; training stops rather than go on without it.
         """
+        return alone(self._steps(key))
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Sample]:
+        """Return the samples of a batch, for which a loader asks at once; the same bytes as one by one, in less time.
+
+        Raises:
+            RecordError: as `__getitem__`.
+        """
+        groups = (keys[start : start + self._together] for start in range(0, len(keys), self._together))
+        return [sample for group in groups for sample in in_step(self._steps(key) for key in group)]
+
+    @cached_property
+    def _together(self) -> int:
+        """How many samples are made in step."""
+        return max(1, IN_STEP_PX // max(self.size, self.records[0].side_px()) ** 2)
+
+    def _steps(self, key: Key) -> Steps[Sample]:
         epoch, index = key
         record = self.records[index]
         rng = generator(self.seed, self.stream, epoch, index)
-        image, masks = self._load(record, rng)
+        image, masks = yield from self._load(record, rng)
+        yield
         if self.scenes is not None:
             known = slice(2, masks.shape[2] - int(self.parts))
             image, masks = self.scenes(rng, image=image, masks=masks, known=known)
         if self.augment is not None:
             channel = masks.shape[2] - 1 if self.parts else None
-            image, masks = self.augment(rng, image=image, masks=masks, size=self.size, parts_channel=channel)
+            image, masks = yield from self.augment.steps(
+                rng, image=image, masks=masks, size=self.size, parts_channel=channel
+            )
         else:
             image, masks = _resize(image, masks, self.size)
+        yield
         planes = _planes(masks)
         planes, ids = (planes[:-1], planes[-1]) if self.parts else (planes, None)
         return Sample(
@@ -145,14 +169,16 @@ class FaceOcclusionDataset(Dataset[Sample]):
             parts=None if ids is None else torch.from_numpy(PARSED[ids][None]),
         )
 
-    def _load(self, record: FaceRecord, rng: np.random.Generator) -> tuple[Image8, Image8]:
+    def _load(self, record: FaceRecord, rng: np.random.Generator) -> Steps[tuple[Image8, Image8]]:
         """Return image (H, W, 3) and masks (H, W, C): those of `_stack`, and last the class ids if they are wanted."""
         image, label, parts, hidden = record.read()
+        yield
         if record.occlude and self.synthesise is not None:
             landmarks = None if record.landmarks is None else np.array(record.landmarks)
-            occluded = self.synthesise(
+            occluded = yield from self.synthesise.steps(
                 rng, image=image, label=label, landmarks=landmarks, memory=self._memory_of(record)
             )
+            yield
             known = known_mask(occluded.label, occluded.parts, self.policy)
             masks = _stack(
                 occluded.visible, occluded.full, known, _full_known(occluded.parts, face_known=occluded.full_known)

@@ -13,6 +13,7 @@ import numpy as np
 
 from common.errors import RecordError
 from common.labels import PART_ID, FacePolicy, mirror
+from common.lockstep import Steps, alone
 from configs.schema import OccluderSection, OcclusionSection
 from occlusion_gen.blending.compositing import binary
 from occlusion_gen.blending.degrade import degrade, draw_degradation
@@ -79,7 +80,19 @@ class Synthesiser:
         landmarks: Points | None = None,
         memory: dict[str, Any] | None = None,
     ) -> OccludedFace:
-        """Return the face after occlusion; equal states of `rng` give equal bytes.
+        """Return the face after occlusion; see `steps`."""
+        return alone(self.steps(rng, image=image, label=label, landmarks=landmarks, memory=memory))
+
+    def steps(
+        self,
+        rng: np.random.Generator,
+        *,
+        image: Image8,
+        label: Image8,
+        landmarks: Points | None = None,
+        memory: dict[str, Any] | None = None,
+    ) -> Steps[OccludedFace]:
+        """Return the face after occlusion, step by step, see `common.lockstep`; equal states of `rng` give equal bytes.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -94,7 +107,11 @@ class Synthesiser:
         face = make_face(image, label, self.policy, landmarks=landmarks)
         if memory is not None:
             recall(face, memory)
-        sample = self.apply(self.draw_params(rng, face), face)
+        yield
+        params = self.draw_params(rng, face)
+        yield
+        sample = yield from self._apply(params, face)
+        yield
         if memory is not None:
             remember(face, memory)
         return sample
@@ -130,6 +147,9 @@ class Synthesiser:
 
     def apply(self, params: Params, face: Face) -> OccludedFace:
         """Return the composite with its labels; equal parameters give equal bytes."""
+        return alone(self._apply(params, face))
+
+    def _apply(self, params: Params, face: Face) -> Steps[OccludedFace]:
         if "real" in params:
             return self._real(params, size=face.label.shape)
         image, label = face.image.copy(), face.label.copy()
@@ -139,11 +159,14 @@ class Synthesiser:
             patch = source.generator.patch(layer["drawn"], face)
             if patch.alpha.size == 0:
                 continue
-            region, image[region], mixed, hides = source.finish.apply(layer["finish"], patch, face=face, below=image)
+            yield
+            finished = yield from source.finish.apply(layer["finish"], patch, face=face, below=image)
+            region, image[region], mixed, hides = finished
             alpha[region] = _over(alpha[region], mixed)
             cv2.copyTo(np.full(hides.shape, source.generator.part, np.uint8), binary(hides), label[region])
             if self._hides(source.generator):
                 hidden[region] = cv2.max(hidden[region], hides)
+            yield
         visible = cv2.bitwise_and(255 - hidden, face.visible.view(np.uint8) * np.uint8(255))
         sample = OccludedFace(
             image=degrade(params["after"], image),

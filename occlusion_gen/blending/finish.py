@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.lockstep import Steps
 from configs.schema.occluder import OccluderSection
 from occlusion_gen.blending.colour_transfer import transfer_colours
 from occlusion_gen.blending.compositing import Edge, edge_reach_px, lay
@@ -62,8 +63,8 @@ class Finish:
         harmony = None if self.harmony is None else draw_harmony(rng, part=self.part, **self.harmony)
         return {"degradation": degradation, "harmony": harmony}
 
-    def apply(self, params: Params, patch: Patch, *, face: Face, below: Image8) -> Finished:
-        """Return what becomes of the patch; equal parameters give equal bytes.
+    def apply(self, params: Params, patch: Patch, *, face: Face, below: Image8) -> Steps[Finished]:
+        """Return what becomes of the patch, step by step (see `common.lockstep`); equal parameters give equal bytes.
 
         Args:
             face: without any occluder: colours, light and noise are taken from it, not from what lies between.
@@ -74,8 +75,11 @@ class Finish:
         if harmony is not None:
             if harmony["color_transfer"] is not None:
                 patch = transfer_colours(**harmony["color_transfer"], patch=patch, face=face)
+                yield
             patch = harmonise(harmony, patch, face=face)
+            yield
         patch = patch._replace(colour=degrade(params["degradation"], patch.colour))
+        yield
         if harmony is None or harmony["shadow"] is None:
             return self._mixed(patch, below[patch.rows, patch.columns].copy(), face=face, harmony=harmony)
         region, shaded = cast_shadow(harmony, below, patch, face=face)

@@ -89,6 +89,25 @@ def test_workers_change_no_byte(dataset: FaceOcclusionDataset) -> None:
     assert batches(2) == expected
 
 
+@pytest.mark.parametrize("in_step_px", [1, 3 * 64**2, 100 * 64**2])
+def test_a_batch_at_once_changes_no_byte(
+    dataset: FaceOcclusionDataset, monkeypatch: pytest.MonkeyPatch, in_step_px: int
+) -> None:
+    monkeypatch.setattr("datasets.faces.IN_STEP_PX", in_step_px)
+    fresh = FaceOcclusionDataset(
+        dataset.records,
+        size=SIZE,
+        policy=POLICY,
+        seed=3,
+        stream=TRAIN_STREAM,
+        synthesise=dataset.synthesise,
+        augment=dataset.augment,
+    )
+    keys = [(epoch, index) for epoch in range(2) for index in (4, 0, 5, 1, 0)]
+    assert list(map(as_bytes, fresh.__getitems__(keys))) == [as_bytes(dataset[key]) for key in keys]
+    assert fresh.__getitems__([]) == []
+
+
 def test_a_sample_depends_on_seed_stream_epoch_and_index_alone(dataset: FaceOcclusionDataset) -> None:
     first = as_bytes(dataset[0, 2])
     dataset[5, 1]

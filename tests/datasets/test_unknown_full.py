@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from common.image_io import write_grey, write_label
 from common.labels import PART_ID, FacePolicy
+from common.lockstep import Steps
 from common.seeding import TRAIN_STREAM
 from datasets.faces import FaceOcclusionDataset
 from datasets.prepared import FaceRecord
@@ -58,6 +59,11 @@ def test_a_record_says_whether_its_full_face_is_known(record: FaceRecord, known:
 
 
 def test_of_real_photos_that_are_mixed_in_the_full_face_is_unknown(record: FaceRecord) -> None:
-    sample = dataset_of(record, synthesise=lambda rng, image, **_: RealPhoto(image))[0, 0]
+    class RealPhotos:
+        def steps(self, rng: np.random.Generator, *, image: NDArray[np.uint8], **_: object) -> Steps[RealPhoto]:
+            yield
+            return RealPhoto(image)
+
+    sample = dataset_of(record, synthesise=RealPhotos())[0, 0]
     assert sample.valid[0].all()
     assert not sample.valid[1].any()
