@@ -30,7 +30,8 @@ from common.seed_scores import print_seed_scores, write_seed_scores
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
 from configs.schema import TrainJob
 from datasets.augment import build_augmenter
-from datasets.faces import FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
+from datasets.batches import ImageStream, collate, fixed_keys, start_worker
+from datasets.faces import FaceOcclusionDataset
 from datasets.prepared import FaceSet, build_face_set
 from datasets.scenes import build_scenes
 from models.cost import estimate_cost

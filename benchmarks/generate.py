@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from occlusion_gen.synthesiser import build_synthesiser
 
 MASK_SIDE_PX = 112
 LOADER_SIDE_PX = 256
+LOADER_BATCH, LOADER_SAMPLES = 32, 64
 WARM_UP_SAMPLES = 4000  # each of some hundred occluders is read, as it is in the first minutes of a training
 # As the published generators work: nothing is fitted to the photo, or its colours alone.
 PLAIN = ("harmony=null",)
@@ -79,6 +81,7 @@ def run(world: World, scratch: Path, *, n: int) -> list[Measurement]:
         found.append(time_in_memory(name, occlusion(world, config, only="masks", overrides=overrides), faces))
     mix, prepared = occlusion(world, "mix"), scratch / f"crops{LOADER_SIDE_PX}"
     found.append(time_loader("online_mix_256", mix, prepared))
+    found.append(time_loader("online_mix_one_by_one_256", mix, prepared, batch=1))
     pack(prepared, packed := scratch / f"packed{LOADER_SIDE_PX}")
     found.append(time_loader("online_mix_packed_256", mix, packed))
     plain = {name: section.model_copy(update={"harmony": None}) for name, section in mix.generators.items()}
@@ -201,8 +204,12 @@ def time_in_memory(case: str, section: OcclusionSection, faces: list[AlignedFace
     return measure(bench="generate", case=case, job=job, floor=floor, n=len(faces))
 
 
-def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measurement:
-    """Time a training sample, face on disk to uint8 tensors, against reading the face and one warp."""
+def time_loader(case: str, section: OcclusionSection, prepared: Path, *, batch: int = LOADER_BATCH) -> Measurement:
+    """Time training samples, face on disk to uint8 tensors, against reading the faces and one warp each.
+
+    Args:
+        batch: samples that a loader asks for at once.
+    """
     records = build_face_set({"faces": PreparedSet(prepared=prepared)}).records
     policy = FacePolicy()
     faces = FaceOcclusionDataset(
@@ -214,17 +221,20 @@ def time_loader(case: str, section: OcclusionSection, prepared: Path) -> Measure
         synthesise=build_synthesiser(section, policy=policy, split="train", max_side_px=LOADER_SIDE_PX),
         augment=build_augmenter(AugmentSection()),
     )
-    for image in range(WARM_UP_SAMPLES):
-        faces[divmod(image, len(records))]
+    position = itertools.count()
 
-    def floor(index: int) -> None:
-        image, label, _, _ = records[index].read()
-        warp(np.eye(2, 3), image=image, masks=np.dstack([label, label]), size=LOADER_SIDE_PX)
+    def next_batch(count: int) -> list[tuple[int, int]]:
+        return [divmod(place, len(records)) for place in itertools.islice(position, count)]  # a new draw in each epoch
 
-    epochs = {"seen": WARM_UP_SAMPLES}
+    for _ in range(0, WARM_UP_SAMPLES, batch):
+        faces.__getitems__(next_batch(batch))
 
-    def job(index: int) -> None:
-        epochs["seen"] += index == 0  # a new draw in each round
-        faces[epochs["seen"], index]
+    def floor(start: int) -> None:
+        for index in range(start, start + batch):
+            image, label, _, _ = records[index % len(records)].read()
+            warp(np.eye(2, 3), image=image, masks=np.dstack([label, label]), size=LOADER_SIDE_PX)
 
-    return measure(bench="generate", case=case, job=job, floor=floor, n=len(records))
+    def job(_: int) -> None:
+        faces.__getitems__(next_batch(batch))
+
+    return measure(bench="generate", case=case, job=job, floor=floor, n=LOADER_SAMPLES, batch=batch)

@@ -34,15 +34,28 @@ class Measurement:
 
 
 def measure(
-    *, bench: str, case: str, job: Callable[[int], object], floor: Callable[[int], object], n: int, threads: int = 1
+    *,
+    bench: str,
+    case: str,
+    job: Callable[[int], object],
+    floor: Callable[[int], object],
+    n: int,
+    threads: int = 1,
+    batch: int = 1,
 ) -> Measurement:
-    """Return the median speeds of `job` and `floor`, each called with 0 .. n-1, in turns after a warm-up."""
+    """Return the median speeds of `job` and `floor`, in turns after a warm-up.
+
+    Args:
+        job: called with 0, batch, 2 * batch, ... below n.
+        floor: the same.
+        batch: images of a call.
+    """
     job(0), floor(0)
     seconds: dict[Callable[[int], object], list[float]] = {job: [], floor: []}
     for _ in range(ROUNDS):
         for call in (job, floor):
             start_s = time.perf_counter()
-            for index in range(n):
+            for index in range(0, n, batch):
                 call(index)
             seconds[call].append(time.perf_counter() - start_s)
     speed, floor_speed = (n / float(np.median(seconds[call])) for call in (job, floor))

@@ -34,7 +34,8 @@ from configs.schema import (
     TrainSection,
 )
 from datasets.augment import build_augmenter
-from datasets.faces import FaceOcclusionDataset, ImageStream, collate, start_worker
+from datasets.batches import ImageStream, collate, start_worker
+from datasets.faces import FaceOcclusionDataset
 from datasets.pack import pack
 from datasets.prepared import build_face_set
 from face_align.align import build_aligner

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from common.errors import RecordError
@@ -17,7 +14,8 @@ from common.labels import PART_ID, FacePolicy, visible_mask
 from common.seeding import TRAIN_STREAM, VALIDATION_STREAM
 from configs.schema import AugmentSection, NatOccSection, OcclusionSection, PreparedSet, RandOccSection
 from datasets.augment import build_augmenter
-from datasets.faces import PARSED, FaceOcclusionDataset, ImageStream, collate, fixed_keys, start_worker
+from datasets.batches import ImageStream, collate, fixed_keys, start_worker
+from datasets.faces import PARSED, FaceOcclusionDataset
 from datasets.prepared import FaceRecord, build_face_set
 from occlusion_gen.synthesiser import Synthesiser, build_synthesiser
 from tests.tiny_world import HOLDOUT, World
@@ -211,49 +209,6 @@ def test_a_batch_stacks_its_samples(dataset: FaceOcclusionDataset) -> None:
     assert batch.valid.shape == (3, 2, SIZE, SIZE)
     assert batch.id == "faces/0\nfaces/1\nfaces/2"
     assert torch.equal(batch.visible[1], dataset[0, 1].visible)
-
-
-# ---------------------------------------------------------------- the stream of images
-
-lengths, seeds = st.integers(1, 30), st.integers(0, 10**6)
-
-
-@given(lengths, seeds, st.integers(1, 4))
-def test_every_epoch_visits_each_record_once(length: int, seed: int, epochs: int) -> None:
-    keys = list(ImageStream(length, seed=seed, start=0, stop=length * epochs))
-    for epoch in range(epochs):
-        part = keys[epoch * length : (epoch + 1) * length]
-        assert {key[0] for key in part} == {epoch}
-        assert sorted(key[1] for key in part) == list(range(length))
-
-
-@given(lengths, seeds, st.integers(0, 70), st.integers(0, 70))
-def test_a_later_start_is_the_tail_of_the_whole_stream(length: int, seed: int, start: int, more: int) -> None:
-    whole = list(ImageStream(length, seed=seed, start=0, stop=start + more))
-    tail = ImageStream(length, seed=seed, start=start, stop=start + more)
-    assert list(tail) == whole[start:]
-    assert len(tail) == more
-
-
-@given(lengths, seeds, st.integers(1, 5), st.integers(0, 6), st.integers(1, 4))
-def test_ranks_share_the_global_batches(length: int, seed: int, ranks: int, start: int, batch: int) -> None:
-    stop = (start + 3 * batch) * ranks
-    streams = [
-        list(ImageStream(length, seed=seed, start=start * ranks, stop=stop, rank=rank, ranks=ranks))
-        for rank in range(ranks)
-    ]
-    whole = list(ImageStream(length, seed=seed, start=start * ranks, stop=stop))
-    assert {len(stream) for stream in streams} == {3 * batch}
-    for step in range(3):
-        together = [key for stream in streams for key in stream[step * batch : (step + 1) * batch]]
-        assert Counter(together) == Counter(whole[step * batch * ranks : (step + 1) * batch * ranks])
-
-
-def test_orders_differ_between_epochs_and_seeds() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
-        return [index for _, index in ImageStream(40, seed=seed, start=40 * epoch, stop=40 * (epoch + 1))]
-
-    assert len({tuple(order(*key)) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}) == 4
 
 
 def test_parts_are_the_classes_after_occlusion(dataset: FaceOcclusionDataset, synthesiser: Synthesiser) -> None:
