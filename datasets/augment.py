@@ -100,17 +100,24 @@ class Augmenter:
 
 def warp(matrix: Affine, *, image: Image8, masks: NDArray[np.uint8], size: int) -> tuple[Image8, NDArray[np.uint8]]:
     """Return image (S, S, 3) and masks (S, S, C) moved by `matrix`; both are mirrored beyond the edge and agree."""
-    # Mirrored first and then moved: OpenCV is faster by a third where it need not look for mirrored pixels itself.
+    # Mirrored first and then moved: OpenCV is faster by a third where it need not look for mirrored pixels itself, and
+    # copying in order brings into the caches what is then read across. Four channels take half the time of three.
     margin_px = _overhang_px(matrix, image.shape[:2], size)
-    mirrored = cv2.copyMakeBorder(image, margin_px, margin_px, margin_px, margin_px, cv2.BORDER_REFLECT_101)
-    from_mirrored = matrix - np.array([[0.0, 0.0, 1.0]]) * (matrix[:, :2].sum(axis=1, keepdims=True) * margin_px)
+    mirrored, from_mirrored = _mirrored_around(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), matrix, margin_px)
     moved = apply_to_image(from_mirrored, mirrored, size=(size, size), fill="black")
-    # Two masks are moved as one of 16 bits, at a third of the time.
-    source = masks.view(np.uint16) if masks.shape[2] == 2 else masks
-    moved_masks = cv2.warpAffine(
-        source, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101
-    )
-    return moved, moved_masks.view(np.uint8).reshape(size, size, -1)
+    # Two masks are moved as one of 16 bits, at a third of the time. An even margin, so that places halfway between two
+    # pixels are rounded as without it.
+    masks = masks.view(np.uint16) if masks.shape[2] == 2 else masks
+    mirrored, from_mirrored = _mirrored_around(masks, matrix, margin_px + margin_px % 2)
+    moved_masks = cv2.warpAffine(mirrored, from_mirrored, (size, size), flags=cv2.INTER_NEAREST)
+    return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), moved_masks.view(np.uint8).reshape(size, size, -1)
+
+
+def _mirrored_around(image: NDArray[Any], matrix: Affine, margin_px: int) -> tuple[NDArray[Any], Affine]:
+    """Return the image with a mirrored margin, and `matrix` from there."""
+    moved = matrix.copy()
+    moved[:, 2] -= (matrix[:, 0] + matrix[:, 1]) * margin_px
+    return cv2.copyMakeBorder(image, margin_px, margin_px, margin_px, margin_px, cv2.BORDER_REFLECT_101), moved
 
 
 def _overhang_px(matrix: Affine, source_size: tuple[int, ...], size: int) -> int:
