@@ -6,6 +6,8 @@ import functools
 import io
 import struct
 import zlib
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +31,7 @@ REDUCED = {
 }  # fmt: skip
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_START = PNG_SIGNATURE + b"\x00\x00\x00\x0dIHDR"
+PNG_HEADER_BYTES = 33
 PNG_END = b"IEND\xaeB`\x82"
 MAX_PNG_SIDE_PX = 1 << 20  # OpenCV's own limit
 PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs"})
@@ -105,7 +108,7 @@ def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.I
                     outcome="image_too_large",
                 )
             if image.format == "PNG":
-                _check_png(file.content)
+                deque(_checked_chunks(file.content), maxlen=0)
             factor = _whole_factor(image.size, shrink)
             if factor > 1:
                 image.draft(None, (image.width // factor, image.height // factor))
@@ -117,14 +120,19 @@ def decode_image(file: FileContent, max_pixels: int, shrink: int = 1) -> Image.I
         raise unreadable(file.path, error) from error
 
 
-def _check_png(content: bytes) -> None:
-    """Raise `ValueError` where a part of a PNG does not fit its checksum; decoders of pixels do not look."""
+def _checked_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and content of the parts of a PNG; decoders of pixels do not look at their checksums.
+
+    Raises:
+        ValueError: one does not fit.
+    """
     at, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         length, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
         end = at + 8 + length
         if len(content) < end + 4 or zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4]):
             raise ValueError(f"its part {kind.decode(errors='replace')!r} does not fit its checksum")
+        yield kind, content[at + 8 : end]
         at = end + 4
 
 
@@ -189,6 +197,31 @@ def decode_plain_png(content: bytes, max_pixels: int) -> PlainPng | None:
         return None
     grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if grey is None else PlainPng(grey, colour_type == PNG_RGB)
+
+
+def decode_unfiltered_png(content: bytes, max_pixels: int) -> Image8 | None:
+    """Return the ids (H, W) in a PNG as label maps are written: of 8 bits, palette or grey, rows as they are.
+
+    None for all else: what is damaged or special is left to Pillow, which says so, and whose pixels would be copied
+    twice more.
+    """
+    if not content.startswith(PNG_START) or len(content) < PNG_HEADER_BYTES:
+        return None
+    width, height, *kind = struct.unpack_from(">IIBBBBB", content, 16)
+    if kind not in ([8, PNG_GREY, 0, 0, 0], [8, PNG_PALETTE, 0, 0, 0]) or not 0 < width * height <= max_pixels:
+        return None
+    length = height * (width + 1)
+    try:
+        chunks = list(_checked_chunks(content))
+        stream = b"".join(chunk for name, chunk in chunks if name == b"IDAT")
+        pixels = zlib.decompressobj().decompress(stream, length)
+    except (ValueError, zlib.error):
+        return None
+    rows = np.frombuffer(pixels, np.uint8)
+    if len(rows) < length or not {name for name, _ in chunks} <= PLAIN_CHUNKS | {b"PLTE"}:
+        return None
+    rows = rows.reshape(height, width + 1)
+    return None if rows[:, 0].any() else rows[:, 1:].copy()
 
 
 def _has_plain_chunks(content: bytes) -> bool:

@@ -41,6 +41,7 @@ from common.image_decoding import (
     UnreadableImageError,
     decode_image,
     decode_plain_jpeg,
+    decode_unfiltered_png,
     path_of,
     png_chunk,
     read_file,
@@ -110,6 +111,9 @@ def read_label(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image8:
         UnreadableImageError: the file is damaged or has colour channels instead of ids.
     """
     file = read_file(source)
+    ids = decode_unfiltered_png(file.content, max_pixels)
+    if ids is not None:
+        return ids
     image = decode_image(file, max_pixels)
     if image.mode not in ("P", "L", "1"):
         raise UnreadableImageError(

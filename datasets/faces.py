@@ -173,9 +173,8 @@ class FaceOcclusionDataset(Dataset[Sample]):
         image, label, parts, hidden = record.read()
         yield
         if record.occlude and self.synthesise is not None:
-            landmarks = None if record.landmarks is None else np.array(record.landmarks)
             occluded = yield from self.synthesise.steps(
-                rng, image=image, label=label, landmarks=landmarks, memory=self._memory_of(record)
+                rng, image=image, label=label, landmarks=record.points, memory=self._memory_of(record)
             )
             yield
             known = known_mask(occluded.label, occluded.parts, self.policy)

@@ -8,6 +8,7 @@ or the same packed into arrays by `python -m datasets pack`, see `datasets.packe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,15 @@ class FaceRecord:
         if self.packed is not None:
             return self.packed.read(ARRAY_NAMES[kind], self.row)
         return read(read_checked(path, self.sha256.get(kind)))
+
+    @functools.cached_property
+    def points(self) -> NDArray[np.float64] | None:
+        """The landmarks as an array (68, 2), read-only."""
+        if self.landmarks is None:
+            return None
+        points = np.array(self.landmarks)
+        points.flags.writeable = False
+        return points
 
     def side_px(self) -> int:
         """Return the longer side of the image."""

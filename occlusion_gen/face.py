@@ -140,13 +140,14 @@ def make_face(image: Image8, label: Image8, policy: FacePolicy, *, landmarks: Po
 def recall(face: Face, memory: Mapping[str, Any]) -> None:
     """Let `measure_once` find on `face` what `remember` kept of the same image, label and policy."""
     if face.measured is not None:
-        face.measured.update({name: (_sources(face), value) for name, value in memory.items()})
+        sources = _sources(face)
+        face.measured.update({name: (sources, value) for name, value in memory.items()})
 
 
 def remember(face: Face, memory: dict[str, Any]) -> None:
     """Keep what was measured on the bare face, a few numbers each, for when the same face comes again."""
     for name, (sources, value) in (face.measured or {}).items():
-        if name not in AS_LARGE_AS_THE_FACE and _same(sources, _sources(face)):
+        if name not in memory and name not in AS_LARGE_AS_THE_FACE and _same(sources, _sources(face)):
             memory[name] = value
 
 

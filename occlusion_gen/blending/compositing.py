@@ -119,19 +119,21 @@ def _edge_scale(edge: Edge, side_px: int) -> float:
 
 def blend(face: Image8, colour: Image8, alpha: Image8) -> Image8:
     """Return (1 - a) * face + a * colour with a = alpha / 255, rounded; every value lies between the two layers."""
-    rim = cv2.inRange(alpha, 1, 254)
-    if alpha.size < SPARSE_FROM_PX or cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
+    rim = None if alpha.size < SPARSE_FROM_PX else cv2.inRange(alpha, 1, 254)
+    if rim is None or cv2.countNonZero(rim) > SPARSE_SHARE * rim.size:
         share = cv2.merge([alpha] * 3).astype(np.uint16)
-        mixed = colour * share  # 255 * 255 and so the sum of both still fit into 16 bits
-        mixed += (255 - share) * face
-        return cv2.convertScaleAbs(mixed, alpha=1 / 255)
+        above, below = colour.astype(np.uint16), face.astype(np.uint16)
+        above *= share  # 255 * 255 and so the sum of both still fit into 16 bits
+        below *= 255 - share
+        above += below
+        return cv2.convertScaleAbs(above, alpha=1 / 255)
     mixed = face.copy()
     cv2.copyTo(colour, alpha, mixed)
     at = cv2.findNonZero(rim)  # an opaque occluder is mixed along its rim alone
     if at is not None:
         columns, rows = at.reshape(-1, 2).T
-        share = alpha[rows, columns, None] * np.float32(1 / 255)
-        mixed[rows, columns] = np.rint(face[rows, columns] * (1 - share) + colour[rows, columns] * share)
+        weight = alpha[rows, columns, None] * np.float32(1 / 255)
+        mixed[rows, columns] = np.rint(face[rows, columns] * (1 - weight) + colour[rows, columns] * weight)
     return mixed
 
 

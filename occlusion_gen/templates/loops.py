@@ -95,14 +95,19 @@ def draw_loops(
         band, around = np.zeros_like(below), np.zeros_like(below)
         cv2.polylines(band, fixed, False, min(255, round(255 * max(side.width_px, 0.4))), width, cv2.LINE_AA, 4)
         cv2.polylines(around, fixed, False, 255, width + 4, cv2.LINE_8, 4)
-        colour[part][cv2.min(around, free) > 0] = tint if width < 4 else dark
+        beside = colour[part]
+        cv2.copyTo(_filled(beside, tint if width < 4 else dark), cv2.min(around, free), beside)
         if width >= 4:
             around[:] = 0
             cv2.polylines(around, fixed, False, 255, width // 2, cv2.LINE_AA, 4)
-            colour[part][cv2.min(around, free) > 127] = tint
+            cv2.copyTo(_filled(beside, tint), cv2.compare(cv2.min(around, free), 127, cv2.CMP_GT), beside)
         if hair:
             band = cv2.subtract(band, cv2.inRange(label[part], _HAIR, _HAT))
         cv2.max(below, cv2.min(band, free), dst=below)
+
+
+def _filled(image: Image8, colour: tuple[int, ...]) -> Image8:
+    return np.full(image.shape, colour, np.uint8)
 
 
 def _part(points: Points, *, reach: int, size: tuple[int, ...]) -> tuple[slice, slice]:

@@ -13,8 +13,16 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from PIL import Image
 
-from common.image_decoding import FileContent, decode_image, decode_plain_jpeg, decode_plain_png, png_chunk, read_file
-from common.image_io import MAX_PIXELS, UnreadableImageError, image_size, read_image, read_label, read_mask
+from common.image_decoding import (
+    FileContent,
+    decode_image,
+    decode_plain_jpeg,
+    decode_plain_png,
+    decode_unfiltered_png,
+    png_chunk,
+    read_file,
+)
+from common.image_io import MAX_PIXELS, UnreadableImageError, image_size, read_image, read_label, read_mask, write_label
 
 RNG = np.random.default_rng(0)
 ROUND = np.asarray(cv2.ellipse(np.zeros((40, 56), np.uint8), (25, 20), (18, 12), 30, 0, 360, 255, -1))
@@ -93,6 +101,52 @@ def test_a_damaged_mask_is_refused_or_reads_as_pillow_reads_it(tmp_path: Path, c
                 assert_array_equal(plain.grey, np.asarray(pillow.convert("L")))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (40, 56), (3, 300)])
+def test_label_maps_as_they_are_written_need_no_pillow(tmp_path: Path, size: tuple[int, int]) -> None:
+    label = RNG.integers(0, 24, size, dtype=np.uint8)
+    write_label(tmp_path / "a.png", label)
+    content = (tmp_path / "a.png").read_bytes()
+    ids = decode_unfiltered_png(content, MAX_PIXELS)
+    assert ids is not None
+    assert_array_equal(ids, label)
+    assert_array_equal(ids, np.asarray(decode_image(read_file(tmp_path / "a.png"), MAX_PIXELS)))
+    assert ids.flags.writeable
+    assert ids.flags.c_contiguous
+    assert decode_unfiltered_png(content, label.size - 1) is None
+    with pytest.raises(UnreadableImageError, match="above the limit"):
+        read_label(tmp_path / "a.png", max_pixels=label.size - 1)
+
+
+def test_other_label_maps_are_left_to_pillow(tmp_path: Path) -> None:
+    filtered = cv2.imencode(".png", ROUND, [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP])[1].tobytes()
+    turned = png(0, ROUND, png_chunk(b"eXIf", b"MM\x00*\x00\x00\x00\x08\x00\x00"))
+    colours = png(2, np.dstack([ROUND] * 3))
+    assert decode_unfiltered_png(png(0, ROUND), MAX_PIXELS) is not None
+    for content in (filtered, turned, colours, b"", png(0, ROUND)[:30]):
+        assert decode_unfiltered_png(content, MAX_PIXELS) is None
+    (tmp_path / "a.png").write_bytes(filtered)
+    assert_array_equal(read_label(tmp_path / "a.png"), ROUND)
+
+
+def test_a_damaged_label_map_is_refused_or_reads_as_pillow_reads_it(tmp_path: Path) -> None:
+    write_label(tmp_path / "a.png", ROUND // 255)
+    whole = (tmp_path / "a.png").read_bytes()
+    for position in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[position] ^= 1 << int(RNG.integers(8))
+        for content in (bytes(spoilt), whole[:position]):
+            assert decode_unfiltered_png(content, MAX_PIXELS) is None
+
+
+def test_pixels_beyond_the_last_are_not_unpacked() -> None:
+    header = struct.pack(">IIBBBBB", 4, 2, 8, 0, 0, 0, 0)
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(100_000_000)))
+    content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + pixels + png_chunk(b"IEND", b"")
+    ids = decode_unfiltered_png(content, MAX_PIXELS)
+    assert ids is not None
+    assert_array_equal(ids, np.zeros((2, 4), np.uint8))
+
+
 def test_a_mask_wider_than_opencv_reads_is_read(tmp_path: Path) -> None:
     wide = np.zeros((1, (1 << 20) + 1), np.uint8)
     wide[0, -1] = 255
@@ -108,8 +162,9 @@ def test_pixels_that_end_early_are_damage_though_the_checksum_holds(tmp_path: Pa
     pixels = png_chunk(b"IDAT", stream[: int(kept * len(stream))])
     content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + pixels + png_chunk(b"IEND", b"")
     (tmp_path / "short.png").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match=r"short\.png"):
-        read_mask(tmp_path / "short.png")
+    for read in (read_mask, read_label):
+        with pytest.raises(UnreadableImageError, match=r"short\.png"):
+            read(tmp_path / "short.png")
 
 
 def test_a_file_that_has_been_read_needs_no_disk(tmp_path: Path) -> None:

@@ -61,9 +61,10 @@ def test_the_training_set_remembers_so_many_faces(
     memories: list[object] = []
     synthesiser = build(world)
 
-    def synthesise(rng: np.random.Generator, *, memory: dict[str, object] | None = None, **face: object) -> object:
-        memories.append(memory)
-        return synthesiser(rng, memory=memory, **face)  # type: ignore[arg-type]
+    class Watched:
+        def steps(self, rng: np.random.Generator, *, memory: dict[str, object] | None, **face: object) -> object:
+            memories.append(memory)
+            return synthesiser.steps(rng, memory=memory, **face)  # type: ignore[arg-type]
 
     found = build_face_set({"faces": PreparedSet(prepared=prepared)}).records
     records = [replace(record, occlude=True) for record in found[:2]]
@@ -73,7 +74,7 @@ def test_the_training_set_remembers_so_many_faces(
         policy=POLICY,
         seed=3,
         stream=TRAIN_STREAM,
-        synthesise=synthesise,  # type: ignore[arg-type]
+        synthesise=Watched(),  # type: ignore[arg-type]
     )
     for epoch in range(2):
         for index in range(2):
