@@ -64,7 +64,8 @@ def wear(face: Face, *, fit: Fit, sheet: Sheet, look: Look) -> Patch:
     corner = np.array([columns.start, rows.start])
     level = sheet.level(fit.head.unit_px)
     warp = _map(fit, canvas=level.canvas, rows=rows, columns=columns)
-    pixels = cv2.remap(level.pixels, warp.x, warp.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sheet_pixels = level.pixels.copy()  # read in order, which brings into the caches what is then read across
+    pixels = cv2.remap(sheet_pixels, warp.x, warp.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     kept = _filled([border, *_span(sheet, fit)], corner=corner, size=size)
     alpha = cv2.min(cv2.extractChannel(pixels, 3), kept)
     colour = _painted(pixels, warp=warp, level=level, drawn=sheet.drawn, fabric=look.fabric)
