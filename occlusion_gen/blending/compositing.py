@@ -8,7 +8,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from common.geometry import Affine, apply_to_image, apply_to_points, compose, shrink_by_area
+from common.geometry import Affine, apply_to_points, shrink_by_area
+from common.padded_warp import margins_px, pad, warp_padded
 from occlusion_gen.face import Image8, Mask, Patch, Points
 
 Edge = Literal["scaled", "published", "hard"]
@@ -18,7 +19,6 @@ EDGE_SIGMA_PX = 1.1
 MIN_SIGMA_PX = 0.5
 REACH_PX = 8  # what filters and the warp's own neighbours need around an occluder, besides the edge band
 SPARSE_SHARE, SPARSE_FROM_PX = 0.1, 1 << 16  # above this share, or below this size, it is faster to mix all pixels
-RIM = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
 SUBPIXEL_BITS = 4
 
 
@@ -35,12 +35,13 @@ def warp_to_patch(rgba: Image8, matrix: Affine, *, crop_size: tuple[int, int]) -
     size = (rows.stop - rows.start, columns.stop - columns.start)
     if 0 in size:
         return empty_patch(rows, columns)
-    # A rim of one transparent pixel lets one warp do for colour, which goes on beyond the edge, and alpha, which ends.
+    # Transparent beyond its edge, one warp does for colour, which goes on there, and alpha, which ends.
     rgba, matrix = shrink_by_area(rgba, matrix)
-    padded = cv2.copyMakeBorder(rgba, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    padded[[0, -1], :, 3], padded[:, [0, -1], 3] = 0, 0
-    to_region = compose(matrix - _shift(rows, columns), RIM)
-    warped = apply_to_image(to_region, padded, size=size, fill="nearest")
+    to_region = matrix - _shift(rows, columns)
+    top, bottom, left, right = margins = margins_px(to_region, rgba.shape, size)
+    padded, to_region = pad(rgba, to_region, margins, border=cv2.BORDER_REPLICATE)
+    padded[:top, :, 3], padded[-bottom:, :, 3], padded[:, :left, 3], padded[:, -right:, 3] = 0, 0, 0, 0
+    warped = cv2.warpAffine(padded, to_region, (size[1], size[0]), flags=cv2.INTER_LINEAR)
     alpha = cv2.extractChannel(warped, 3)
     return Patch(rows, columns, cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), alpha, binary(alpha))
 
@@ -62,7 +63,8 @@ def fill_to_patch(outline: Points, texture: Image8, matrix: Affine, *, crop_size
     alpha = np.zeros(size, np.uint8)
     fixed = np.rint((points - (columns.start, rows.start)) * (1 << SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(alpha, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    colour = apply_to_image(matrix - _shift(rows, columns), texture, size=size, fill="reflect")
+    four, to_region = shrink_by_area(cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA), matrix - _shift(rows, columns))
+    colour = cv2.cvtColor(warp_padded(four, to_region, size=size, border=cv2.BORDER_REFLECT_101), cv2.COLOR_RGBA2RGB)
     return Patch(rows, columns, colour, alpha, binary(alpha))
 
 

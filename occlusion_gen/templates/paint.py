@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from common.padded_warp import warp_padded
 from occlusion_gen.face import Image8
 from occlusion_gen.templates.sheet import SHADE_ONE, Level
 
@@ -86,7 +87,7 @@ def spread_pattern(pattern: Print, level: Level) -> Image8:
     cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
     place = np.array([[cosine, -sine, pattern.shift[0] * side_px], [sine, cosine, pattern.shift[1] * side_px]])
     four = cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)  # which OpenCV moves in half the time of three channels
-    spread = cv2.warpAffine(four, place, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    spread = warp_padded(four, place, size=(height, width), border=cv2.BORDER_REFLECT)
     return cv2.cvtColor(spread, cv2.COLOR_RGBA2RGB)
 
 

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
 
 from common.errors import UserError
+from common.geometry import scaling
 from common.labels import PART_ID, mirror
 from configs.schema import AugmentSection
 from datasets import augment
@@ -321,3 +322,10 @@ def test_left_and_right_parts_change_places_in_a_mirror() -> None:
     augmenter = build_augmenter(AugmentSection(**NOTHING))
     _, found = augmenter(np.random.default_rng(0), image=PHOTO, masks=parts, size=SIDE, parts_channel=2)
     assert_array_equal(found, parts)
+
+
+def test_a_crop_four_times_as_large_is_averaged_block_by_block() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    moved, _ = augment.warp(scaling((64, 64), (16, 16)), image=image, masks=np.zeros((64, 64, 2), np.uint8), size=16)
+    blocks = image.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
+    assert np.abs(moved - blocks).max() <= 0.5
