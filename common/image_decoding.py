@@ -29,6 +29,8 @@ HOLDS_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile 
 REDUCED = {
     1: 0, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4, 8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }  # fmt: skip
+JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+JPEG_PIXELS, JPEG_EXIF_OR_XMP = 0xDA, 0xE1
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_START = PNG_SIGNATURE + b"\x00\x00\x00\x0dIHDR"
 PNG_HEADER_BYTES = 33
@@ -167,14 +169,34 @@ def decode_plain_jpeg(file: FileContent, max_pixels: int, shrink: int = 1) -> Im
 
     The same values as `decode_image`'s in less time. What is damaged or special is left to Pillow, which says so.
     """
-    if not (file.content.startswith(b"\xff\xd8") and file.content.endswith(b"\xff\xd9")):
+    size = _plain_jpeg_size(file.content)
+    if size is None or size[0] * size[1] > max_pixels:
         return None
-    header = file.opened
-    turned = not HOLDS_ORIENTATION.isdisjoint(header.info)
-    if header.format != "JPEG" or header.mode != "RGB" or turned or header.width * header.height > max_pixels:
-        return None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | REDUCED[_whole_factor(header.size, shrink)]
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | REDUCED[_whole_factor(size, shrink)]
     return cv2.imdecode(np.frombuffer(file.content, np.uint8), flags)
+
+
+def _plain_jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """Return (height, width) of a JPEG that is whole, of three channels, and says nothing of its orientation.
+
+    None for all else. It takes a fifth of Pillow's time for a header.
+    """
+    if not (content.startswith(b"\xff\xd8") and content.endswith(b"\xff\xd9")):
+        return None
+    size, at = None, 2
+    while at + 10 <= len(content) and content[at] == 0xFF:
+        kind = content[at + 1]
+        if kind == JPEG_PIXELS:
+            return size
+        if kind == JPEG_EXIF_OR_XMP or not 0xC0 <= kind <= 0xFE or 0xD0 <= kind <= 0xD9:
+            return None
+        if kind in JPEG_FRAMES:
+            bits, height, width, channels = struct.unpack_from(">BHHB", content, at + 4)
+            if size is not None or bits != 8 or channels != 3 or height * width == 0:
+                return None
+            size = height, width
+        at += 2 + max(2, int.from_bytes(content[at + 2 : at + 4]))
+    return None
 
 
 class PlainPng(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,6 +52,37 @@ def test_jpegs_are_shrunk_to_the_same_values_by_both_decoders(tmp_path: Path, sh
     assert plain is not None
     assert plain.shape == (64 // shrink, 96 // shrink, 3)
     assert_array_equal(plain, np.asarray(decode_image(file, MAX_PIXELS, shrink)))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"icc_profile": bytes(200)}, {"comment": b"a"}])
+def test_ordinary_jpegs_need_no_pillow(tmp_path: Path, options: dict[str, Any]) -> None:
+    photo = cv2.GaussianBlur(RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8), (0, 0), 2)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", **options)
+    file = read_file(tmp_path / "a.jpg")
+    plain = decode_plain_jpeg(file, MAX_PIXELS)
+    assert plain is not None
+    assert_array_equal(plain, np.asarray(decode_image(file, MAX_PIXELS)))
+    assert decode_plain_jpeg(file, 40 * 56 - 1) is None
+    header = file.content.index(b"\xff\xda")
+    for position in range(header):
+        spoilt = bytearray(file.content)
+        spoilt[position] ^= 1 << int(RNG.integers(8))
+        for content in (bytes(spoilt), file.content[:position]):
+            changed = FileContent(file.path, content)
+            found = decode_plain_jpeg(changed, MAX_PIXELS)
+            assert found is None or found.shape[:2] == image_size(changed)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("L", {}), ("CMYK", {}), ("RGB", {"exif": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"}),
+     ("RGB", {"xmp": b"<x:xmpmeta/>"})],
+)  # fmt: skip
+def test_jpegs_of_other_channels_or_with_an_orientation_are_left_to_pillow(
+    tmp_path: Path, mode: str, options: dict[str, bytes]
+) -> None:
+    Image.fromarray(ROUND).convert(mode).save(tmp_path / "a.jpg", **options)
+    assert decode_plain_jpeg(read_file(tmp_path / "a.jpg"), MAX_PIXELS) is None
 
 
 @pytest.mark.parametrize("channels", [1, 3])
