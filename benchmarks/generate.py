@@ -31,7 +31,7 @@ from occlusion_gen.synthesiser import build_synthesiser
 
 MASK_SIDE_PX = 112
 LOADER_SIDE_PX = 256
-LOADER_BATCH, LOADER_SAMPLES = 32, 64
+LOADER_BATCH, LOADER_SAMPLES = 32, 320
 WARM_UP_SAMPLES = 4000  # each of some hundred occluders is read, as it is in the first minutes of a training
 # As the published generators work: nothing is fitted to the photo, or its colours alone.
 PLAIN = ("harmony=null",)
