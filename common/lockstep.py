@@ -7,10 +7,12 @@ that waiting is gone.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+import functools
+from collections.abc import Callable, Generator, Iterable
+from typing import ParamSpec, TypeVar
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 # Yields after each step but the last, and returns what came out.
 Steps = Generator[None, None, Result]
 
@@ -23,6 +25,16 @@ def alone(work: Steps[Result]) -> Result:
     except StopIteration as end:
         result: Result = end.value
         return result
+
+
+def at_once(steps: Callable[Arguments, Steps[Result]]) -> Callable[Arguments, Result]:
+    """Return the function that takes what `steps` takes, and returns what comes out of its work."""
+
+    @functools.wraps(steps)
+    def done(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        return alone(steps(*arguments, **named))
+
+    return done
 
 
 def in_step(works: Iterable[Steps[Result]]) -> list[Result]:

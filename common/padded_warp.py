@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from common.geometry import Affine, invert
+from common.geometry import Affine, invert, shrink_by_area
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.uint16])
 
@@ -74,3 +74,14 @@ def warp_padded(image: Pixels, matrix: Affine, *, size: tuple[int, int], border:
     """Return `image` (H, W, C) warped to `size` (height, width), between pixels in straight lines."""
     padded, from_padded = pad(image, matrix, margins_px(matrix, image.shape, size), border=border)
     return cv2.warpAffine(padded, from_padded, (size[1], size[0]), flags=cv2.INTER_LINEAR)
+
+
+def warp_rgb_padded(
+    image: NDArray[np.uint8], matrix: Affine, *, size: tuple[int, int], border: int
+) -> NDArray[np.uint8]:
+    """Return an image of three channels (H, W, 3) warped likewise, with an area filter where it shrinks by more than 2.
+
+    OpenCV moves four channels in half the time that it takes for three.
+    """
+    four, to_result = shrink_by_area(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), matrix)
+    return cv2.cvtColor(warp_padded(four, to_result, size=size, border=border), cv2.COLOR_RGBA2RGB)

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.errors import RecordError
 from common.labels import PART_ID, FacePolicy, mirror
-from common.lockstep import Steps, alone
+from common.lockstep import Steps, at_once
 from configs.schema import OccluderSection, OcclusionSection
 from occlusion_gen.blending.compositing import binary
 from occlusion_gen.blending.degrade import degrade, draw_degradation
@@ -71,18 +71,6 @@ class Synthesiser:
     whole_image: WholeImage = field(default_factory=WholeImage)
     real: RealFaces | None = None
 
-    def __call__(
-        self,
-        rng: np.random.Generator,
-        *,
-        image: Image8,
-        label: Image8,
-        landmarks: Points | None = None,
-        memory: dict[str, Any] | None = None,
-    ) -> OccludedFace:
-        """Return the face after occlusion; see `steps`."""
-        return alone(self.steps(rng, image=image, label=label, landmarks=landmarks, memory=memory))
-
     def steps(
         self,
         rng: np.random.Generator,
@@ -110,11 +98,13 @@ class Synthesiser:
         yield
         params = self.draw_params(rng, face)
         yield
-        sample = yield from self._apply(params, face)
+        sample = yield from self.composed(params, face)
         yield
         if memory is not None:
             remember(face, memory)
         return sample
+
+    __call__ = at_once(steps)
 
     def draw_params(self, rng: np.random.Generator, face: Face) -> Params:
         """Return every random decision for `face`."""
@@ -145,11 +135,8 @@ class Synthesiser:
             **({"without_landmarks": without} if without else {}),
         }
 
-    def apply(self, params: Params, face: Face) -> OccludedFace:
-        """Return the composite with its labels; equal parameters give equal bytes."""
-        return alone(self._apply(params, face))
-
-    def _apply(self, params: Params, face: Face) -> Steps[OccludedFace]:
+    def composed(self, params: Params, face: Face) -> Steps[OccludedFace]:
+        """Return the composite with its labels, step by step; equal parameters give equal bytes."""
         if "real" in params:
             return self._real(params, size=face.label.shape)
         image, label = face.image.copy(), face.label.copy()
@@ -181,6 +168,8 @@ class Synthesiser:
             params=params,
         )
         return _flipped(sample) if params["flip"] else sample
+
+    apply = at_once(composed)
 
     def _real(self, params: Params, *, size: tuple[int, ...]) -> OccludedFace:
         assert self.real is not None

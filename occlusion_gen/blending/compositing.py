@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from common.geometry import Affine, apply_to_points, shrink_by_area
-from common.padded_warp import margins_px, pad, warp_padded
+from common.padded_warp import margins_px, pad, warp_rgb_padded
 from occlusion_gen.face import Image8, Mask, Patch, Points
 
 Edge = Literal["scaled", "published", "hard"]
@@ -63,8 +63,8 @@ def fill_to_patch(outline: Points, texture: Image8, matrix: Affine, *, crop_size
     alpha = np.zeros(size, np.uint8)
     fixed = np.rint((points - (columns.start, rows.start)) * (1 << SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(alpha, [fixed], 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    four, to_region = shrink_by_area(cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA), matrix - _shift(rows, columns))
-    colour = cv2.cvtColor(warp_padded(four, to_region, size=size, border=cv2.BORDER_REFLECT_101), cv2.COLOR_RGBA2RGB)
+    to_region = matrix - _shift(rows, columns)
+    colour = warp_rgb_padded(texture, to_region, size=size, border=cv2.BORDER_REFLECT_101)
     return Patch(rows, columns, colour, alpha, binary(alpha))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from common.padded_warp import warp_padded
+from common.padded_warp import warp_rgb_padded
 from occlusion_gen.face import Image8
 from occlusion_gen.templates.sheet import SHADE_ONE, Level
 
@@ -86,9 +86,7 @@ def spread_pattern(pattern: Print, level: Level) -> Image8:
     turn = math.radians(pattern.angle_deg)
     cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
     place = np.array([[cosine, -sine, pattern.shift[0] * side_px], [sine, cosine, pattern.shift[1] * side_px]])
-    four = cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA)  # which OpenCV moves in half the time of three channels
-    spread = warp_padded(four, place, size=(height, width), border=cv2.BORDER_REFLECT)
-    return cv2.cvtColor(spread, cv2.COLOR_RGBA2RGB)
+    return warp_rgb_padded(texture, place, size=(height, width), border=cv2.BORDER_REFLECT)
 
 
 def _look_up(shade: Image8, table: Image8) -> Image8:
